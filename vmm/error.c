@@ -1,0 +1,89 @@
+#include "error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+static const int exit_status[ERROR_CODES] = {
+	[ERROR_NONE] = EX_OK,
+	[ERROR_DIFFERENT] = 1,
+	[ERROR_USAGE] = EX_USAGE,
+	[ERROR_DATA] = EX_DATAERR,
+	[ERROR_VERSION] = EX_DATAERR,
+	[ERROR_NO_INPUT] = EX_NOINPUT,
+	[ERROR_NO_KVM] = EX_UNAVAILABLE,
+	[ERROR_INTERNAL] = EX_SOFTWARE,
+	[ERROR_SYSTEM] = EX_OSERR,
+	[ERROR_CREATE] = EX_CANTCREAT,
+	[ERROR_IO] = EX_IOERR,
+	[ERROR_PERMISSION] = EX_NOPERM,
+};
+
+int error_exit_status(enum error_code code)
+{
+	return exit_status[code];
+}
+
+enum error_code error_code_of_open(int errno_value)
+{
+	switch (errno_value) {
+	case ENOENT:
+	case ENOTDIR:
+		return ERROR_NO_INPUT;
+	case EACCES:
+	case EPERM:
+		return ERROR_PERMISSION;
+	default:
+		return ERROR_SYSTEM;
+	}
+}
+
+__attribute__((format(printf, 3, 0))) static void set(struct error *err, enum error_code code, const char *format,
+						      va_list args)
+{
+	if (err == NULL)
+		return;
+	err->code = code;
+	vsnprintf(err->text, sizeof(err->text), format, args);
+}
+
+int error_set(struct error *err, enum error_code code, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	set(err, code, format, args);
+	va_end(args);
+	return -(int)code;
+}
+
+int error_errno(struct error *err, enum error_code code, const char *format, ...)
+{
+	int saved = errno;
+	va_list args;
+	va_start(args, format);
+	set(err, code, format, args);
+	va_end(args);
+	if (err != NULL) {
+		size_t used = strlen(err->text);
+		snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(saved));
+	}
+	return -(int)code;
+}
+
+int error_prefix(struct error *err, const char *format, ...)
+{
+	if (err == NULL)
+		return -(int)ERROR_INTERNAL;
+	char prefix[ERROR_TEXT_MAX], text[ERROR_TEXT_MAX];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(prefix, sizeof(prefix), format, args);
+	va_end(args);
+	memcpy(text, err->text, sizeof(text));
+	size_t used = strlen(prefix);
+	snprintf(err->text, sizeof(err->text), "%s", prefix);
+	snprintf(err->text + used, sizeof(err->text) - used, ": %s", text);
+	return -(int)err->code;
+}

@@ -1,0 +1,71 @@
+/*
+ * The guest's physical memory: regions of host memory, one KVM slot each, and the one checked way to them.
+ * RAM is split at 3 GiB, so that the space below 4 GiB stays free for the APICs and PCI.
+ */
+#ifndef STASIS_VMM_MEMORY_H
+#define STASIS_VMM_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#define MEMORY_REGIONS_MAX 4
+#define MEMORY_PAGE 4096u
+#define MEMORY_LOW_MAX 0xc0000000ull   /* RAM from 0 goes at most up to here */
+#define MEMORY_HIGH_GPA 0x100000000ull /* and goes on here */
+#define MEMORY_RAM_MIN (1ull << 20)
+#define MEMORY_RAM_MAX (1ull << 40)
+#define MEMORY_ROM_MAX (16ull << 20) /* a ROM ends at 4 GiB and stays clear of the APICs at 0xfec00000 */
+
+enum memory_flags {
+	MEMORY_ROM = 1, /* the guest may read and execute, not write */
+};
+
+/* Where a region lies; part of a snapshot. */
+struct memory_range {
+	uint64_t gpa, size; /* bytes, whole pages */
+	uint32_t flags, reserved;
+};
+
+struct memory_region {
+	struct memory_range range;
+	uint8_t *hva; /* mapped by memory_*, unmapped by memory_done() */
+	int fd;       /* the memfd behind it, or -1 where it is mapped from a snapshot */
+};
+
+struct memory {
+	struct memory_region regions[MEMORY_REGIONS_MAX];
+	unsigned nr_regions;
+};
+
+/* Adds a region of zero bytes, backed by a memfd and taken from the host page by page as it is touched. */
+int memory_add(struct memory *memory, const struct memory_range *range, struct error *err);
+
+/* Adds a region that is a private, copy-on-write view of a file from offset (whole pages) on. */
+int memory_add_file(struct memory *memory, const struct memory_range *range, int fd, uint64_t offset,
+		    struct error *err);
+
+/* Adds size bytes of RAM: one region, or two around the hole below 4 GiB. */
+int memory_add_ram(struct memory *memory, uint64_t size, struct error *err);
+
+/* Are the ranges whole pages, inside what KVM can map, and apart from each other?  Errors name the range. */
+int memory_check_ranges(const struct memory_range *ranges, unsigned nr_ranges, struct error *err);
+
+/*
+ * The bytes [gpa, gpa + size) of the guest, or NULL where they are not all inside one region.
+ * The only way from a guest address to a host address.
+ */
+uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t size);
+
+/* Copies to and from the guest; false, and nothing done, where the range is not all memory. */
+bool memory_write(const struct memory *memory, uint64_t gpa, const void *data, uint64_t size);
+bool memory_read(const struct memory *memory, uint64_t gpa, void *ret, uint64_t size);
+
+/* Bytes of RAM (not ROM) below and above 4 GiB. */
+uint64_t memory_ram_low(const struct memory *memory);
+uint64_t memory_ram_high(const struct memory *memory);
+
+void memory_done(struct memory *memory);
+
+#endif
