@@ -1,0 +1,120 @@
+#include "schema.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEPTH_MAX 4
+#define SHOWN_BYTES_MAX 32
+
+struct walk {
+	int (*visit)(const struct schema_leaf *leaf, void *context);
+	void *context;
+};
+
+/* Appends one element's name to the name of what it stands in. */
+static void name_element(const struct field *field, uint32_t index, const char *outer, char ret[SCHEMA_NAME_MAX])
+{
+	const char *dot = outer[0] != '\0' ? "." : "";
+	if (field->names != NULL)
+		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s", outer, dot, field->names[index]);
+	else if (field->count > 1)
+		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s[%u]", outer, dot, field->name, index);
+	else
+		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s", outer, dot, field->name);
+}
+
+static int walk_schema(const struct walk *walk, const struct schema *schema, const char *outer, uint32_t base)
+{
+	for (uint32_t i = 0; i < schema->nr_fields; i++) {
+		const struct field *field = &schema->fields[i];
+		for (uint32_t k = 0; k < field->count; k++) {
+			struct schema_leaf leaf = {
+				.offset = base + field->offset + k * field->size, .size = field->size, .field = field
+			};
+			name_element(field, k, outer, leaf.name);
+			int result = field->sub != NULL ? walk_schema(walk, field->sub, leaf.name, leaf.offset) :
+							  walk->visit(&leaf, walk->context);
+			if (result != 0)
+				return result;
+		}
+	}
+	return 0;
+}
+
+int schema_walk(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context), void *context)
+{
+	struct walk walk = { .visit = visit, .context = context };
+	return walk_schema(&walk, schema, "", 0);
+}
+
+static bool is_total(const struct schema *schema, uint32_t base, unsigned depth, uint32_t *ret_offset)
+{
+	uint32_t next = 0;
+	for (uint32_t i = 0; i < schema->nr_fields; i++) {
+		const struct field *field = &schema->fields[i];
+		*ret_offset = base + next;
+		if (field->offset != next || field->size == 0 || field->count == 0)
+			return false;
+		if (field->sub != NULL) {
+			if (depth == DEPTH_MAX || field->sub->size != field->size ||
+			    !is_total(field->sub, base + field->offset, depth + 1, ret_offset))
+				return false;
+		}
+		next += field->size * field->count;
+	}
+	*ret_offset = base + next;
+	return next == schema->size;
+}
+
+bool schema_is_total(const struct schema *schema, uint32_t *ret_offset)
+{
+	return is_total(schema, 0, 0, ret_offset);
+}
+
+static bool is_number(uint32_t size)
+{
+	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+uint64_t schema_value(const struct schema_leaf *leaf, const void *structure)
+{
+	uint64_t value = 0;
+	memcpy(&value, (const uint8_t *)structure + leaf->offset, leaf->size <= sizeof(value) ? leaf->size : sizeof(value));
+	return value;
+}
+
+void schema_format(const struct schema_leaf *leaf, const void *structure, char *ret, size_t size)
+{
+	if (is_number(leaf->size)) {
+		snprintf(ret, size, "0x%" PRIx64, schema_value(leaf, structure));
+		return;
+	}
+	const uint8_t *bytes = (const uint8_t *)structure + leaf->offset;
+	uint32_t shown = leaf->size < SHOWN_BYTES_MAX ? leaf->size : SHOWN_BYTES_MAX;
+	size_t used = 0;
+	for (uint32_t i = 0; i < shown && used + 4 < size; i++)
+		used += (size_t)snprintf(ret + used, size - used, "%02x", bytes[i]);
+	if (shown < leaf->size && used + 4 < size)
+		snprintf(ret + used, size - used, "...");
+}
+
+struct find {
+	const char *name;
+	struct schema_leaf *ret;
+};
+
+static int visit_find(const struct schema_leaf *leaf, void *context)
+{
+	struct find *find = context;
+	if (strcmp(leaf->name, find->name) != 0)
+		return 0;
+	*find->ret = *leaf;
+	return 1;
+}
+
+bool schema_find(const struct schema *schema, const char *name, struct schema_leaf *ret)
+{
+	struct find find = { .name = name, .ret = ret };
+	return schema_walk(schema, visit_find, &find) == 1;
+}

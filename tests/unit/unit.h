@@ -1,0 +1,37 @@
+/* What every Check test of this project starts with. */
+#ifndef STASIS_TESTS_UNIT_H
+#define STASIS_TESTS_UNIT_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Runs one suite; the process's exit status says whether all passed. */
+static inline int unit_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* A suite of one case from a list of tests. */
+static inline Suite *unit_suite(const char *name, const TTest *const *tests, size_t nr)
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+	for (size_t i = 0; i < nr; i++)
+		tcase_add_test(tcase, tests[i]);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+/* int main() of a test file: UNIT_MAIN("bytes", test_a, test_b) */
+#define UNIT_MAIN(name, ...)                                                                                           \
+	int main(void)                                                                                                 \
+	{                                                                                                              \
+		const TTest *const tests[] = { __VA_ARGS__ };                                                          \
+		return unit_run(unit_suite(name, tests, sizeof(tests) / sizeof(tests[0])));                            \
+	}
+
+#endif

@@ -1,0 +1,157 @@
+/*
+ * A virtual machine: its memory, controllers, vCPUs and devices; made from a description (struct machine), started,
+ * paused at a point where all of its state can be taken, resumed, destroyed.  Everything hangs off struct vm.
+ */
+#ifndef STASIS_VMM_VM_H
+#define STASIS_VMM_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus.h"
+#include "cpuid.h"
+#include "error.h"
+#include "guest/abi.h"
+#include "kvm_reg.h"
+#include "memory.h"
+#include "ports.h"
+#include "serial.h"
+
+#define VM_VCPUS_MAX 16
+
+/*
+ * What a machine is before it has any state: the part of a snapshot that a new machine is made from.
+ * On disk as it stands here (component "machine").
+ */
+struct machine {
+	uint32_t nr_vcpus;
+	uint32_t irqchip; /* IRQCHIP_* */
+	uint64_t tss_address, identity_map_address; /* what VMX needs for real mode; unused by SVM */
+	uint64_t mcg_cap;      /* IA32_MCG_CAP, set with KVM_X86_SETUP_MCE; 0: the kernel's default */
+	uint64_t capabilities; /* bits of enum machine_capability that were enabled */
+	uint32_t nr_ranges;
+	uint32_t reserved;
+	struct memory_range ranges[MEMORY_REGIONS_MAX]; /* one KVM slot each, in this order */
+};
+
+/* Capabilities that are enabled when a machine is made, where the host has them.  Bit numbers are on disk. */
+enum machine_capability {
+	MACHINE_EXCEPTION_PAYLOAD,  /* KVM_CAP_EXCEPTION_PAYLOAD: reading events leaves CR2 and DR6 alone */
+	MACHINE_TRIPLE_FAULT_EVENT, /* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	MACHINE_CAPABILITIES
+};
+
+const char *machine_capability_name(enum machine_capability capability);
+
+/* Fills in what a new machine gets on this host: addresses, MCE banks, capabilities.  Its ranges are left as they are. */
+void machine_defaults(struct machine *machine, int kvm_fd);
+
+/* Is this a machine that can be made?  Errors name the field. */
+int machine_check(const struct machine *machine, struct error *err);
+
+/* Why a running machine stopped itself.  All its vCPUs are paused when it is reported. */
+enum vm_event_kind {
+	VM_EVENT_NONE,
+	VM_EVENT_CHECKPOINT, /* value: what the guest wrote to the checkpoint port */
+	VM_EVENT_EXITS,	     /* the number of exits that was asked for is reached */
+	VM_EVENT_EXIT,	     /* value: what the guest wrote to the exit port */
+	VM_EVENT_RESET,	     /* the guest asked for a reset */
+	VM_EVENT_HALTED,     /* HLT, and nothing that could wake the machine */
+	VM_EVENT_FAILED,     /* text: triple fault, an instruction that KVM cannot emulate, an error of KVM */
+};
+
+struct vm_event {
+	enum vm_event_kind kind;
+	unsigned vcpu;
+	uint32_t value;
+	struct error error; /* VM_EVENT_FAILED */
+};
+
+struct vm;
+
+struct vcpu {
+	struct vm *vm;
+	unsigned id;
+	int fd;
+	struct kvm_run *run; /* mapped, run_size bytes */
+	size_t run_size;
+	pthread_t thread;
+	bool has_thread;
+	bool is_parked;	     /* under vm->lock: not in KVM_RUN, nothing pending */
+	bool exit_pending;   /* the last exit is finished by the next KVM_RUN */
+	_Atomic uint64_t exits;
+};
+
+/* What the machine tells its owner while it runs. */
+struct vm_ops {
+	/* A byte for the console, from the UART or a debug port.  Called with the devices' lock held, by vCPU threads. */
+	void (*console)(void *context, uint8_t byte);
+	/* An exit for --trace-io; NULL: not traced. */
+	void (*trace)(void *context, unsigned vcpu, const char *text);
+};
+
+struct vm {
+	int kvm_fd, fd;
+	struct machine machine;
+	struct memory memory;
+	enum kvm_reg_access reg_access;
+
+	struct vcpu vcpus[VM_VCPUS_MAX];
+	unsigned nr_vcpus;
+
+	struct bus bus;
+	struct serial serial;
+	struct ports ports;
+	pthread_mutex_t device_lock; /* devices are used by one thread at a time */
+
+	const struct vm_ops *ops;
+	void *ops_context;
+
+	/* Pausing.  Under lock; changed signals every change. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool pause_wanted, stop_wanted;
+	unsigned nr_parked;
+	struct vm_event event; /* the first since the last vm_take_event() */
+	int event_fd;	       /* an eventfd, readable while there is an event */
+	_Atomic uint64_t exits;
+	uint64_t exits_wanted; /* 0: none */
+};
+
+/*
+ * Makes the machine that *machine describes around *memory, whose ownership passes to the VM when it succeeds.
+ * vCPUs are in the state that KVM gives them; no CPUID is set; no thread runs.
+ */
+int vm_create(struct vm **ret, int kvm_fd, const struct machine *machine, struct memory *memory,
+	      const struct vm_ops *ops, void *ops_context, struct error *err);
+
+/* Ends the threads and frees everything.  Takes NULL.  kvm_fd stays open. */
+void vm_free(struct vm *vm);
+
+/* Starts a thread for each vCPU; they are paused. */
+int vm_start(struct vm *vm, struct error *err);
+
+/*
+ * Pauses all vCPUs and waits until each has finished its pending exit and its fired timer stands in its LAPIC
+ * (KVM.md 2): all state is then in what KVM's ioctls return.  Pausing a paused machine does nothing.
+ */
+void vm_pause(struct vm *vm);
+
+/* Lets the vCPUs go on.  Tells KVM that the guest was stopped on purpose (KVM_KVMCLOCK_CTRL). */
+void vm_resume(struct vm *vm);
+
+/*
+ * Waits until the machine stops itself, or until timeout_ms are over (-1: for ever).
+ * Returns whether there was an event; the machine is then paused, *ret is the event, and it is taken.
+ */
+bool vm_wait(struct vm *vm, int timeout_ms, struct vm_event *ret);
+
+/* Without waiting: the event that there is.  The machine is paused if there was one. */
+bool vm_take_event(struct vm *vm, struct vm_event *ret);
+
+/* Gives input to the UART; returns how many bytes it took. */
+size_t vm_input(struct vm *vm, const uint8_t *data, size_t size);
+
+#endif
