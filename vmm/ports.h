@@ -1,5 +1,6 @@
 /*
  * The small devices behind single ports: debug consoles, the exit port, the checkpoint port, the two reset ports.
+ * The exit and the checkpoint port take and give a value of any width; the others are one byte wide.
  */
 #ifndef STASIS_VMM_PORTS_H
 #define STASIS_VMM_PORTS_H
@@ -11,8 +12,8 @@
 
 /* What a snapshot holds of them. */
 struct ports_state {
-	uint32_t checkpoints_taken; /* as the guest may read it, modulo 128 */
-	uint8_t restored;           /* 1 once the machine was restored from a snapshot */
+	uint32_t checkpoints_taken; /* counted by whoever takes the snapshot, before it is saved; read modulo 128 */
+	uint8_t restored;           /* 1 once the machine was restored from a snapshot; set by whoever restores it */
 	uint8_t reset_control;      /* the last value written to 0xCF9 */
 	uint8_t reserved[2];
 };
