@@ -35,22 +35,29 @@ uint32_t kvm_reg_index(uint64_t id);
  * A bit or bit field of a register that people ask about.
  */
 struct kvm_reg_bits {
-	const char *name; /* NULL ends the table */
+	const char
+		*name; /* NULL ends the table; "": bits that are always 1, shown only where two values differ in them */
 	uint8_t low, width;
 };
 
 /* What is known of a register by its name: one row each in kvm_reg_names.c. */
 struct kvm_reg_info {
 	uint64_t id;
-	const char *name;		 /* architectural: "IA32_LSTAR", "GUEST_SSP" */
-	uint64_t reset;			 /* value after a reset, where it is the same on all CPUs; else 0 */
+	const char *name;                /* architectural: "IA32_LSTAR", "GUEST_SSP" */
+	uint64_t reset;                  /* value after a reset, where it is the same on all CPUs; else 0 */
 	const struct kvm_reg_bits *bits; /* NULL: none */
 };
 
-/* The row of an id, or NULL.  Rows of families (MTRRs, MCE banks, PMCs) have no row of their own but a name. */
+/* The row of an id, or NULL.  Members of families (MTRRs, MCE banks, PMCs) have no row of their own but a name. */
 const struct kvm_reg_info *kvm_reg_info(uint64_t id);
 
-/* Writes the name of any id: from its row, from its family ("IA32_MTRR_PHYSBASE3"), or "MSR_0x000001ff". */
+/* All rows, in ascending order of id. */
+const struct kvm_reg_info *kvm_reg_table(size_t *ret_nr);
+
+/*
+ * Writes the name of any id: from its row, from its family ("IA32_MTRR_PHYSBASE3"), or from its number:
+ * "MSR_0x000001ff", "SYNTHETIC_0x00000007", else the whole id as "0x2030000200000010".
+ */
 void kvm_reg_name(uint64_t id, char ret[KVM_REG_NAME_MAX]);
 
 /*
@@ -59,10 +66,17 @@ void kvm_reg_name(uint64_t id, char ret[KVM_REG_NAME_MAX]);
  */
 bool kvm_reg_parse(const char *name, uint64_t *ret_id);
 
-/* Decodes value by bits: "SCE LME LMA", "ENABLE BASE=0xfee00"; empty where nothing is set. */
+/*
+ * Decodes value by bits: "SCE LME LMA", "ENABLE BASE=0xfee00"; empty where nothing is set or bits is NULL.
+ * Set bits that the table does not name come last, in place: "OTHER=0x8000".  What does not fit is cut off.
+ */
 void kvm_reg_decode(const struct kvm_reg_bits *bits, uint64_t value, char *ret, size_t size);
 /* Names the bits in which two values differ: "+NXE -SCE BASE: 0x1 -> 0x2". */
 void kvm_reg_decode_difference(const struct kvm_reg_bits *bits, uint64_t from, uint64_t to, char *ret, size_t size);
+
+/* Decoders of registers that are no MSRs, and of EFER, which also stands in struct kvm_sregs. */
+extern const struct kvm_reg_bits cr0_bits[], cr4_bits[], efer_bits[], xcr0_bits[], rflags_bits[], dr6_bits[],
+	dr7_bits[];
 
 /* Does this kernel have KVM_CAP_ONE_REG on x86?  fd is /dev/kvm or a VM. */
 bool kvm_reg_has_one_reg(int fd);
@@ -70,14 +84,16 @@ bool kvm_reg_has_one_reg(int fd);
 /*
  * Reads or writes one register of a vCPU.  0, or -1: the kernel refused it, errno set.  Any non-zero return of the
  * kernel is a refusal: the interface's first form gave a positive number for a refused MSR (errno is then EINVAL).
- * With KVM_REG_ACCESS_MSRS a synthetic register is refused with EINVAL.
+ * With KVM_REG_ACCESS_MSRS a synthetic register is refused with EINVAL.  The kernel's private MSR number for SSP
+ * (0x4b564dff) is refused with EINVAL whatever the access: it never reaches the kernel.
  */
 int kvm_reg_get(int vcpu_fd, enum kvm_reg_access access, uint64_t id, uint64_t *ret_value);
 int kvm_reg_set(int vcpu_fd, enum kvm_reg_access access, uint64_t id, uint64_t value);
 
 /*
  * Reads the values of many registers at once where they are MSRs (KVM_GET_MSRS), one by one otherwise.
- * ret_ok[i] says whether values[i] could be read.  Only for reading back: what is saved goes through kvm_reg_get().
+ * ret_ok[i] says whether values[i].value could be read; after an error neither counts.  Only for reading back: what is
+ * saved goes through kvm_reg_get().
  */
 int kvm_reg_get_many(int vcpu_fd, struct kvm_reg_value *values, size_t nr, bool *ret_ok, struct error *err);
 

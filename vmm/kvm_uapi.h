@@ -17,15 +17,16 @@
 #ifndef KVM_X86_REG_TYPE_KVM
 #define KVM_X86_REG_TYPE_KVM 3
 #endif
-#ifndef KVM_X86_REG_ID
+/*
+ * Linux's own macros for ids are statement expressions, which no static table can use, and give a synthetic register
+ * that the header does not know a size of 0.  These are constants.
+ */
+#undef KVM_X86_REG_ID
 #define KVM_X86_REG_ID(type, index) (KVM_REG_X86 | KVM_REG_SIZE_U64 | (__u64)(type) << 32 | (__u32)(index))
-#endif
-#ifndef KVM_X86_REG_MSR
+#undef KVM_X86_REG_MSR
 #define KVM_X86_REG_MSR(index) KVM_X86_REG_ID(KVM_X86_REG_TYPE_MSR, index)
-#endif
-#ifndef KVM_X86_REG_KVM
+#undef KVM_X86_REG_KVM
 #define KVM_X86_REG_KVM(index) KVM_X86_REG_ID(KVM_X86_REG_TYPE_KVM, index)
-#endif
 #ifndef KVM_REG_GUEST_SSP
 #define KVM_REG_GUEST_SSP 0
 #endif
