@@ -14,7 +14,7 @@
 #include "memory.h"
 
 #define BOOT_MODULES_MAX 8
-#define BOOT_IMAGE_MAX (1u << 30) /* bytes of an image or module */
+#define BOOT_IMAGE_MAX   (1u << 30) /* bytes of an image or module */
 
 enum boot_kind {
 	BOOT_AUTO, /* by content */
@@ -53,31 +53,50 @@ struct boot_registers {
 	struct kvm_sregs sregs;
 };
 
-/* One kind of image.  Rows stand in the order in which contents are looked at. */
+/* One kind of image. */
 struct boot_loader {
 	enum boot_kind kind;
-	const char *name;	 /* for --help and messages: "ELF64" */
+	const char *name;          /* for --help and messages: "ELF64" */
+	bool takes_addresses;      /* --load and --entry */
+	uint32_t command_line_max; /* bytes, the final 0 included; 0: takes no command line */
+	unsigned modules_max;      /* 0: takes none */
 	/* Is this the contents' kind?  NULL: never by content. */
 	bool (*recognises)(struct bytes image);
 	/*
 	 * The region that the image needs besides RAM (a ROM), before the machine is made: NULL where there is none.
-	 * Leaves *ret_range.size 0 where it needs none.
 	 */
 	int (*needs)(const struct boot_request *request, struct memory_range *ret_range, struct error *err);
+	/* Puts the image into memory; registers hold what KVM gave the fresh vCPU.  An error leaves both as they were.
+	 */
 	int (*load)(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
 		    struct error *err);
 };
 
-/* The loader that the request names or the contents ask for; an error lists what is known. */
+/*
+ * The loader that the request names or the contents ask for, and that takes what the request gives it (addresses,
+ * command line, modules).  Only such a request is passed to needs() and load().  Errors list what is known.
+ */
 int boot_find(const struct boot_request *request, const struct boot_loader **ret_loader, struct error *err);
 
-/* The rows, ended by one without a name. */
-const struct boot_loader *boot_loaders(void);
+/* All loaders in the order in which contents are looked at, ended by NULL. */
+const struct boot_loader *const *boot_loaders(void);
 
-/* What several loaders use. */
+/* One file a kind: boot_sector.c, boot_flat.c (two), boot_elf64.c, boot_multiboot.c, boot_pvh.c, boot_firmware.c. */
+extern const struct boot_loader boot_sector, boot_flat_real, boot_flat_long, boot_elf64, boot_multiboot, boot_pvh,
+	boot_firmware;
 
-/* Fills a flat 64-bit, 32-bit protected or real-mode segment state into sregs (SDM volume 3, 3.4.5 and 20.1.4). */
+/*
+ * The modes that a vCPU is started in (boot_mode.c).  Each sets all general registers (those not named to 0), RFLAGS to
+ * its fixed bit, the code and data segments, CR0 to CR4, EFER, GDTR and IDTR; the rest stays as KVM gave it.
+ */
+
+/* Real mode at cs:ip, caches on, the IVT at 0 (SDM volume 3, 21.1). */
 void boot_set_real_mode(struct boot_registers *registers, uint16_t cs, uint16_t ip);
+
+/*
+ * 32-bit protected mode at entry: flat segments and a busy TSS without a descriptor table behind them, no paging; what
+ * Multiboot 0.6.96, 3.2 and Xen's PVH boot ABI (docs/misc/pvh.pandoc) ask for.
+ */
 void boot_set_protected_mode(struct boot_registers *registers, uint32_t entry);
 
 /*
@@ -86,14 +105,5 @@ void boot_set_protected_mode(struct boot_registers *registers, uint32_t entry);
  */
 int boot_set_long_mode(const struct boot_request *request, const struct memory *memory, uint64_t entry,
 		       struct boot_registers *registers, struct error *err);
-
-/* Copies a part of the image to gpa and clears the rest up to memory_size; errors name what, gpa and RAM. */
-int boot_place(const struct boot_request *request, const struct memory *memory, const char *what, uint64_t gpa,
-	       struct bytes contents, uint64_t memory_size, struct error *err);
-
-/* The rows' functions: one file a kind, boot_sector.c, boot_flat.c, boot_elf64.c, boot_multiboot.c, boot_pvh.c,
- * boot_firmware.c. */
-extern const struct boot_loader boot_sector, boot_flat_real, boot_flat_long, boot_elf64, boot_multiboot, boot_pvh,
-	boot_firmware;
 
 #endif
