@@ -1,0 +1,33 @@
+/*
+ * The built-in guests: small images that check themselves, part of the program.
+ */
+#ifndef STASIS_GUEST_GUESTS_H
+#define STASIS_GUEST_GUESTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/abi.h"
+#include "vmm/bytes.h"
+
+#define GUEST_IRQCHIPS (IRQCHIP_FULL + 1)
+
+struct guest {
+	const char *name, *description;
+	bool is_long;    /* a flat long-mode image; else a boot sector */
+	bool is_endless; /* it goes on until it is stopped; else it ends with 0, or with 1 if it found a fault */
+	unsigned vcpus_min, vcpus_max;      /* how many it makes use of; any more stay asleep */
+	const char *cannot[GUEST_IRQCHIPS]; /* by IRQCHIP_*: why it cannot run there; NULL: it can */
+	const uint8_t *image, *image_end;
+};
+
+/* All of them, ended by one without a name. */
+const struct guest *guests(void);
+
+/* The guest of that name, or NULL. */
+const struct guest *guest_find(const char *name);
+
+/* Its image: what boot_request.image.contents wants. */
+struct bytes guest_image(const struct guest *guest);
+
+#endif
