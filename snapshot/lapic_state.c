@@ -1,0 +1,65 @@
+#include "state.h"
+
+#include <linux/ioctl.h>
+
+#include "state_bits.h"
+
+/*
+ * The APIC's register page (SDM volume 3, table 12-1): a register of 4 bytes every 16.  KVM hands it out in the form
+ * of xAPIC mode whatever mode the APIC is in (arch/x86/kvm/lapic.c, kvm_apic_state_fixup).
+ */
+#define STRIDE 16
+
+/* clang-format off */
+
+#define REGISTER(name, at, ...) FIELD_AT(name, at, 4, __VA_ARGS__), FIELD_PAD_AT(name ".pad", (at) + 4, STRIDE - 4)
+#define REGISTERS_8(name, at)                                                                                          \
+	REGISTER(name "[0]", (at)), REGISTER(name "[1]", (at) + STRIDE),                                               \
+	REGISTER(name "[2]", (at) + 2 * STRIDE), REGISTER(name "[3]", (at) + 3 * STRIDE),                              \
+	REGISTER(name "[4]", (at) + 4 * STRIDE), REGISTER(name "[5]", (at) + 5 * STRIDE),                              \
+	REGISTER(name "[6]", (at) + 6 * STRIDE), REGISTER(name "[7]", (at) + 7 * STRIDE)
+
+static const struct field lapic_fields[] = {
+	FIELD_PAD_AT("reserved_000", 0x000, 0x20),
+	REGISTER("ID", 0x020),
+	REGISTER("VERSION", 0x030, .bits = lapic_version_bits),
+	FIELD_PAD_AT("reserved_040", 0x040, 0x40),
+	REGISTER("TPR", 0x080),
+	REGISTER("APR", 0x090),
+	REGISTER("PPR", 0x0a0),
+	REGISTER("EOI", 0x0b0),
+	REGISTER("RRD", 0x0c0),
+	REGISTER("LDR", 0x0d0),
+	REGISTER("DFR", 0x0e0),
+	REGISTER("SVR", 0x0f0, .bits = lapic_svr_bits),
+	REGISTERS_8("ISR", 0x100),
+	REGISTERS_8("TMR", 0x180),
+	REGISTERS_8("IRR", 0x200),
+	REGISTER("ESR", 0x280),
+	FIELD_PAD_AT("reserved_290", 0x290, 0x60),
+	REGISTER("LVT_CMCI", 0x2f0, .bits = lapic_lvt_bits),
+	/*
+	 * In x2APIC mode ICR is one register of 64 bits.  KVM shows its upper half in ICR2 always and takes it from there;
+	 * kernels that keep it whole show the upper half here too, those that keep it split (Linux 6.12 on AMD) do not.
+	 */
+	FIELD_AT("ICR", 0x300, 4, .bits = lapic_icr_bits),
+	FIELD_AT("ICR.upper", 0x304, 4, .rule = FIELD_VOLATILE, .why = "some kernels repeat ICR2 here in x2APIC mode"),
+	FIELD_PAD_AT("ICR.pad", 0x308, 8),
+	REGISTER("ICR2", 0x310),
+	REGISTER("LVTT", 0x320, .bits = lapic_lvt_bits),
+	REGISTER("LVT_THERMAL", 0x330, .bits = lapic_lvt_bits),
+	REGISTER("LVT_PMC", 0x340, .bits = lapic_lvt_bits),
+	REGISTER("LVT0", 0x350, .bits = lapic_lvt_bits),
+	REGISTER("LVT1", 0x360, .bits = lapic_lvt_bits),
+	REGISTER("LVT_ERROR", 0x370, .bits = lapic_lvt_bits),
+	REGISTER("TMICT", 0x380),
+	REGISTER("TMCCT", 0x390, .rule = FIELD_VOLATILE, .why = "it counts down while the machine runs"),
+	FIELD_PAD_AT("reserved_3a0", 0x3a0, 0x40),
+	REGISTER("TDCR", 0x3e0),
+	REGISTER("SELF_IPI", 0x3f0),
+};
+
+/* clang-format on */
+
+const struct schema lapic_schema = SCHEMA("lapic", KVM_APIC_REG_SIZE, lapic_fields);
+_Static_assert(KVM_APIC_REG_SIZE == _IOC_SIZE(KVM_GET_LAPIC), "lapic");

@@ -1,0 +1,85 @@
+#include "state.h"
+
+#include <linux/ioctl.h>
+#include <string.h>
+
+#include "state_bits.h"
+
+/*
+ * Our PIT is KVM's with one member of another meaning, so that the rest is copied as it stands.
+ */
+_Static_assert(sizeof(struct pit_channel) == sizeof(struct kvm_pit_channel_state), "channel");
+_Static_assert(offsetof(struct pit_channel, gate) == offsetof(struct kvm_pit_channel_state, gate), "gate");
+_Static_assert(offsetof(struct pit_channel, age_ns) == offsetof(struct kvm_pit_channel_state, count_load_time), "age");
+_Static_assert(offsetof(struct pit_state, flags) == offsetof(struct kvm_pit_state2, flags), "flags");
+_Static_assert(sizeof(struct pit_state) == sizeof(struct kvm_pit_state2), "pit");
+_Static_assert(sizeof(struct kvm_pit_state2) == _IOC_SIZE(KVM_GET_PIT2), "pit");
+_Static_assert(sizeof(struct kvm_clock_data) == _IOC_SIZE(KVM_GET_CLOCK), "clock");
+
+#define CHANNELS 3
+
+/* Unsigned, because an age from a file may be any number. */
+static int64_t before(int64_t now_ns, int64_t ns)
+{
+	return (int64_t)((uint64_t)now_ns - (uint64_t)ns);
+}
+
+void pit_state_from_kvm(const struct kvm_pit_state2 *pit, int64_t now_ns, struct pit_state *ret)
+{
+	memcpy(ret, pit, sizeof(*ret));
+	for (int i = 0; i < CHANNELS; i++)
+		ret->channels[i].age_ns = before(now_ns, pit->channels[i].count_load_time);
+}
+
+void pit_state_to_kvm(const struct pit_state *state, int64_t now_ns, struct kvm_pit_state2 *ret)
+{
+	memcpy(ret, state, sizeof(*ret));
+	for (int i = 0; i < CHANNELS; i++)
+		ret->channels[i].count_load_time = before(now_ns, state->channels[i].age_ns);
+}
+
+/* clang-format off */
+
+#define TYPE struct pit_channel
+static const struct field pit_channel_fields[] = {
+	FIELD(TYPE, count),
+	FIELD(TYPE, latched_count),
+	FIELD(TYPE, count_latched),
+	FIELD(TYPE, status_latched),
+	FIELD(TYPE, status),
+	FIELD(TYPE, read_state),
+	FIELD(TYPE, write_state),
+	FIELD(TYPE, write_latch),
+	FIELD(TYPE, rw_mode),
+	FIELD(TYPE, mode),
+	FIELD(TYPE, bcd),
+	FIELD(TYPE, gate),
+	/* KVM_SET_PIT2 loads every count again (arch/x86/kvm/i8254.c, pit_load_count). */
+	FIELD(TYPE, age_ns, .rule = FIELD_VOLATILE, .why = "KVM starts the count anew when the PIT is set"),
+};
+static const struct schema pit_channel_schema = SCHEMA("pit_channel", sizeof(TYPE), pit_channel_fields);
+#undef TYPE
+
+#define TYPE struct pit_state
+static const struct field pit_fields[] = {
+	FIELD_SUB_ARRAY(TYPE, channels, &pit_channel_schema),
+	FIELD(TYPE, flags, .bits = pit_flags_bits),
+	FIELD_PAD(TYPE, reserved),
+};
+const struct schema pit_schema = SCHEMA("pit", sizeof(TYPE), pit_fields);
+#undef TYPE
+
+/* Only clock is the guest's; the rest says what its host could tell about the moment at which it was read. */
+#define TYPE struct kvm_clock_data
+static const struct field clock_fields[] = {
+	FIELD(TYPE, clock, .rule = FIELD_VOLATILE, .why = "it runs on even while the machine is paused"),
+	FIELD(TYPE, flags, .bits = clock_flags_bits, .rule = FIELD_VOLATILE, .why = "it says what the host's clock can do"),
+	FIELD_PAD(TYPE, pad0),
+	FIELD(TYPE, realtime, .rule = FIELD_VOLATILE, .why = "it is the host's wall clock at the time of reading"),
+	FIELD(TYPE, host_tsc, .rule = FIELD_VOLATILE, .why = "it is the host's TSC at the time of reading"),
+	FIELD_PAD(TYPE, pad),
+};
+const struct schema clock_schema = SCHEMA("clock", sizeof(TYPE), clock_fields);
+#undef TYPE
+
+/* clang-format on */
