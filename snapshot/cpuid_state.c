@@ -1,6 +1,14 @@
 #include "state.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "components.h"
+#include "image.h"
+#include "restore.h"
 #include "state_bits.h"
+#include "vmm/vcpu.h"
 
 /* One entry of KVM_GET_CPUID2's list. */
 #define TYPE struct kvm_cpuid_entry2
@@ -21,3 +29,125 @@ static const struct field cpuid_entry_fields[] = {
 /* clang-format on */
 
 const struct schema cpuid_entry_schema = SCHEMA("cpuid_entry", sizeof(TYPE), cpuid_entry_fields);
+
+/* ---- Saving and restoring ---- */
+
+/*
+ * The table that was set, not the one that KVM_GET_CPUID2 gives back: that has what KVM changes by itself as the guest runs
+ * (OSXSAVE, the size of XSAVE's area), and on a KVM that shows guests the CPU as it is also features that no
+ * other host would take (docs/CPUID.md).
+ */
+static int save_cpuid(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	const struct cpuid *cpuid = &vm->vcpus[instance].cpuid;
+	if (buffer_append(ret, cpuid->entries, cpuid->nent * sizeof(cpuid->entries[0])) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+static int validate_cpuid(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
+{
+	(void)machine;
+	(void)instance;
+	if (payload.size / sizeof(struct kvm_cpuid_entry2) > CPUID_ENTRIES_MAX)
+		return error_set(err, ERROR_DATA, "%zu entries, expected at most %d",
+				 payload.size / sizeof(struct kvm_cpuid_entry2), CPUID_ENTRIES_MAX);
+	return 0;
+}
+
+/* Whose CPUID it is, while cpuid_missing() goes through the bits. */
+struct missing {
+	struct restore *restore;
+	const struct component *component;
+	unsigned instance;
+	const char *detail;
+};
+
+static void report_missing(void *context, const struct cpuid_lack *lack)
+{
+	const struct missing *missing = context;
+	struct finding finding = { 0 };
+	snprintf(finding.name, sizeof(finding.name), "%.79s", lack->text);
+	snprintf(finding.detail, sizeof(finding.detail), "%s", missing->detail);
+	restore_finding(missing->restore, missing->component, missing->instance, lack->text, &finding);
+}
+
+/* What KVM shows the guest besides: a KVM without hardware to help it does, and would fill the screen. */
+struct added {
+	unsigned nr;
+	char names[176];
+};
+
+static void count_added(void *context, const struct cpuid_lack *lack)
+{
+	struct added *added = context;
+	size_t used = strlen(added->names);
+	added->nr++;
+	snprintf(added->names + used, sizeof(added->names) - used, " %s", lack->text);
+}
+
+static void report_added(const struct missing *missing, const struct cpuid *put, const struct cpuid *got)
+{
+	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "cpuid" };
+	struct added added = { 0 };
+	if (cpuid_missing(got, put, count_added, &added) == 0)
+		return;
+	component_where(missing->component, missing->instance, finding.where, sizeof(finding.where));
+	snprintf(finding.name, sizeof(finding.name), "%u features", added.nr);
+	snprintf(finding.detail, sizeof(finding.detail), "this KVM shows them to its guests although they were not set:%s",
+		 added.names);
+	report_add(missing->restore->report, &finding);
+}
+
+static void check_vendor(const struct missing *missing, const struct cpuid *wanted)
+{
+	struct finding finding = { .name = "vendor" };
+	cpuid_vendor(wanted, finding.left);
+	cpuid_vendor(&missing->restore->host_cpuid, finding.right);
+	if (strcmp(finding.left, finding.right) != 0)
+		restore_finding(missing->restore, missing->component, missing->instance, "vendor", &finding);
+}
+
+/* What KVM shows the guest, held against what it was told to show. */
+static int read_back(struct missing *missing, const struct cpuid *put, struct error *err)
+{
+	struct cpuid got;
+	int status = cpuid_of_vcpu(missing->restore->vm->vcpus[missing->instance].fd, &got, err);
+	if (status < 0)
+		return status;
+	missing->detail = "read back: KVM accepted it and does not show it to the guest";
+	cpuid_missing(put, &got, report_missing, missing);
+	report_added(missing, put, &got);
+	return 0;
+}
+
+static int restore_cpuid(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			 struct error *err)
+{
+	struct missing missing = { restore, component_by_name("cpuid"), instance, "this host's KVM does not have it" };
+	struct cpuid cpuid = { .nent = (uint32_t)(payload.size / sizeof(cpuid.entries[0])) };
+	(void)stage;
+	memcpy(cpuid.entries, payload.data, payload.size);
+	if (instance == 0) { /* the others' tables differ in their topology only */
+		check_vendor(&missing, &cpuid);
+		cpuid_missing(&cpuid, &restore->host_cpuid, report_missing, &missing);
+	}
+	if (vcpu_set_cpuid(&restore->vm->vcpus[instance], &cpuid) < 0) {
+		struct finding finding = { 0 };
+		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_CPUID2: %s", strerror(errno));
+		restore_finding(restore, missing.component, instance, NULL, &finding);
+		return 0;
+	}
+	return instance == 0 ? read_back(&missing, &cpuid, err) : 0;
+}
+
+static void describe_cpuid(const void *entry, struct entry_description *ret)
+{
+	const struct kvm_cpuid_entry2 *leaf = entry;
+	snprintf(ret->component, sizeof(ret->component), "cpuid");
+	snprintf(ret->name, sizeof(ret->name), "0x%x.%u", leaf->function, leaf->index);
+}
+
+const struct component_ops cpuid_ops = {
+	.save = save_cpuid, .restore = restore_cpuid, .validate = validate_cpuid, .describe = describe_cpuid
+};

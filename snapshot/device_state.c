@@ -1,21 +1,24 @@
 #include "state.h"
 
+#include <string.h>
+
+#include "components.h"
+#include "restore.h"
+
 /* clang-format off */
 
 #define TYPE struct serial_state
 static const struct field serial_fields[] = {
 	FIELD(TYPE, ier),
-	FIELD(TYPE, iir),
 	FIELD(TYPE, fcr),
 	FIELD(TYPE, lcr),
 	FIELD(TYPE, mcr),
-	FIELD(TYPE, lsr),
 	FIELD(TYPE, msr),
 	FIELD(TYPE, scr),
 	FIELD(TYPE, dll),
 	FIELD(TYPE, dlm),
+	FIELD(TYPE, overrun),
 	FIELD(TYPE, thre_pending),
-	FIELD(TYPE, timeout_pending),
 	FIELD(TYPE, rx_count),
 	FIELD(TYPE, rx_head),
 	FIELD_PAD(TYPE, reserved),
@@ -35,3 +38,92 @@ const struct schema ports_schema = SCHEMA("ports", sizeof(TYPE), ports_fields);
 #undef TYPE
 
 /* clang-format on */
+
+/* ---- Saving and restoring ---- */
+
+static int save_serial(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	(void)instance;
+	if (buffer_append(ret, &vm->serial.state, sizeof(vm->serial.state)) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+/* KVM does not keep the level of a device's line: it is driven again. */
+static int restore_serial(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			  struct error *err)
+{
+	(void)instance;
+	(void)stage;
+	(void)err;
+	memcpy(&restore->vm->serial.state, payload.data, sizeof(restore->vm->serial.state));
+	serial_drive_irq(&restore->vm->serial);
+	return 0;
+}
+
+static int validate_serial(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
+{
+	struct serial_state state;
+	(void)machine;
+	(void)instance;
+	memcpy(&state, payload.data, sizeof(state));
+	if (!serial_state_is_valid(&state))
+		return error_set(err, ERROR_DATA, "not a state that a 16550A can be in");
+	return 0;
+}
+
+const struct component_ops serial_ops = {
+	.save = save_serial, .restore = restore_serial, .validate = validate_serial
+};
+
+static int save_ports(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	(void)instance;
+	if (buffer_append(ret, &vm->ports.state, sizeof(vm->ports.state)) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+static int restore_ports(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			 struct error *err)
+{
+	(void)instance;
+	(void)stage;
+	(void)err;
+	memcpy(&restore->vm->ports.state, payload.data, sizeof(restore->vm->ports.state));
+	return 0;
+}
+
+static int validate_ports(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
+{
+	struct ports_state state;
+	(void)machine;
+	(void)instance;
+	memcpy(&state, payload.data, sizeof(state));
+	if (!ports_state_is_valid(&state))
+		return error_set(err, ERROR_DATA, "not a state that the ports can be in");
+	return 0;
+}
+
+/* The checkpoint port tells the guest that its machine is a restored one. */
+static void mark_restored(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report)
+{
+	struct ports_state *state = (struct ports_state *)(void *)payload;
+	(void)vm;
+	(void)instance;
+	(void)size;
+	if (state->restored != 0)
+		return;
+	state->restored = 1;
+	report_add(report, &(struct finding){ .kind = FINDING_TRANSLATED,
+					      .where = "vm",
+					      .component = "ports",
+					      .name = "restored",
+					      .left = "0x0",
+					      .right = "0x1",
+					      .detail = "the guest can see that it was restored" });
+}
+
+const struct component_ops ports_ops = {
+	.save = save_ports, .restore = restore_ports, .validate = validate_ports, .translate = mark_restored
+};

@@ -1,5 +1,6 @@
 #include "state.h"
 
+#include "components.h"
 #include "state_bits.h"
 
 /* clang-format off */
@@ -30,3 +31,22 @@ const struct schema machine_schema = SCHEMA("machine", sizeof(TYPE), machine_fie
 #undef TYPE
 
 /* clang-format on */
+
+/* ---- Saving; restoring is vm_create()'s work ---- */
+
+static int save_machine(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	(void)instance;
+	if (buffer_append(ret, &vm->machine, sizeof(vm->machine)) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+static int validate_machine(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
+{
+	(void)instance;
+	(void)payload;
+	return machine_check(machine, err);
+}
+
+const struct component_ops machine_ops = { .save = save_machine, .validate = validate_machine };

@@ -1,7 +1,12 @@
 #include "state.h"
 
+#include <errno.h>
 #include <linux/ioctl.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "components.h"
+#include "restore.h"
 #include "state_bits.h"
 
 /*
@@ -31,3 +36,59 @@ static const struct field nested_fields[] = {
 const struct schema nested_schema = SCHEMA("nested", sizeof(TYPE), nested_fields);
 _Static_assert(sizeof(TYPE) == _IOC_SIZE(KVM_GET_NESTED_STATE), "nested");
 _Static_assert(offsetof(TYPE, hdr.svm.vmcb_pa) == offsetof(TYPE, hdr.vmx.vmxon_pa), "vmcb_pa");
+
+/* ---- Saving and restoring ---- */
+
+/* What a vCPU has that never ran a guest of its own: saved as nothing at all. */
+static bool is_idle(const struct kvm_nested_state *state)
+{
+	if (state->format == KVM_STATE_NESTED_FORMAT_VMX)
+		return state->flags == 0 && state->hdr.vmx.vmxon_pa == UINT64_MAX;
+	return (state->flags & (uint16_t)~KVM_STATE_NESTED_GIF_SET) == 0 && state->size <= sizeof(*state);
+}
+
+static int save_nested(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	int size = kvm_capability(vm->fd, KVM_CAP_NESTED_STATE);
+	struct buffer raw = { 0 };
+	int status = 0;
+	if (size < (int)sizeof(struct kvm_nested_state))
+		return 0;
+	struct kvm_nested_state *state = buffer_append(&raw, NULL, (size_t)size);
+	if (state == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	state->size = (uint32_t)size;
+	if (kvm_call_sized(vm->vcpus[instance].fd, KVM_GET_NESTED_STATE, state) < 0)
+		status = error_errno(err, ERROR_SYSTEM, "KVM_GET_NESTED_STATE");
+	else if (!is_idle(state) && buffer_append(ret, state, state->size) == NULL)
+		status = error_set(err, ERROR_SYSTEM, "no memory");
+	buffer_done(&raw);
+	return status;
+}
+
+static int validate_nested(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
+{
+	uint32_t size;
+	(void)machine;
+	(void)instance;
+	memcpy(&size, payload.data + offsetof(struct kvm_nested_state, size), sizeof(size));
+	if (size != payload.size)
+		return error_set(err, ERROR_DATA, "its size field is %u, expected the section's %zu", size, payload.size);
+	return 0;
+}
+
+static int restore_nested(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			  struct error *err)
+{
+	void *argument = (void *)(uintptr_t)payload.data; /* the kernel only reads it */
+	(void)stage;
+	(void)err;
+	if (kvm_call_sized(restore->vm->vcpus[instance].fd, KVM_SET_NESTED_STATE, argument) < 0) {
+		struct finding finding = { 0 };
+		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_NESTED_STATE: %s", strerror(errno));
+		restore_finding(restore, component_by_name("nested"), instance, NULL, &finding);
+	}
+	return 0;
+}
+
+const struct component_ops nested_ops = { .save = save_nested, .restore = restore_nested, .validate = validate_nested };

@@ -1,8 +1,165 @@
 #include "state.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "components.h"
+#include "registers.h"
+#include "restore.h"
+
 /* One entry of the list of registers: values are decoded by the id, not by a field. */
 #define TYPE struct kvm_reg_value
 
 static const struct field reg_value_fields[] = { FIELD(TYPE, id), FIELD(TYPE, value) };
 
 const struct schema reg_value_schema = SCHEMA("reg_value", sizeof(TYPE), reg_value_fields);
+
+/* ---- Saving and restoring ---- */
+
+/* Registers that this vCPU's CPUID or this kernel does not give it are refused, and no state. */
+static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	uint64_t *ids;
+	size_t nr;
+	int status = registers_list(vm, instance, &ids, &nr, err);
+	if (status < 0)
+		return status;
+	for (size_t i = 0; i < nr && status == 0; i++) {
+		struct kvm_reg_value reg = { .id = ids[i] };
+		if (kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, reg.id, &reg.value) != 0)
+			continue;
+		if (buffer_append(ret, &reg, sizeof(reg)) == NULL)
+			status = error_set(err, ERROR_SYSTEM, "no memory");
+	}
+	free(ids);
+	return status;
+}
+
+static int validate_registers(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
+{
+	(void)machine;
+	(void)instance;
+	for (size_t at = 0; at < payload.size; at += sizeof(struct kvm_reg_value)) {
+		struct kvm_reg_value reg;
+		memcpy(&reg, payload.data + at, sizeof(reg));
+		if (!kvm_reg_is_msr(reg.id) && !kvm_reg_is_synthetic(reg.id))
+			return error_set(err, ERROR_DATA, "id 0x%" PRIx64 " is neither an MSR's nor a synthetic register's",
+					 reg.id);
+		const char *why = register_exclusion(reg.id);
+		if (why != NULL)
+			return error_set(err, ERROR_DATA, "id 0x%" PRIx64 " does not belong there: %s", reg.id, why);
+	}
+	return 0;
+}
+
+static void describe_register(const void *entry, struct entry_description *ret)
+{
+	const struct kvm_reg_value *reg = entry;
+	const struct kvm_reg_info *info = kvm_reg_info(reg->id);
+	const struct register_rule *rule = register_rule(reg->id);
+	char name[KVM_REG_NAME_MAX];
+	kvm_reg_name(reg->id, name);
+	if (kvm_reg_is_msr(reg->id))
+		snprintf(ret->name, sizeof(ret->name), "%s (0x%x)", name, kvm_reg_index(reg->id));
+	else
+		snprintf(ret->name, sizeof(ret->name), "%s (0x%" PRIx64 ")", name, reg->id);
+	snprintf(ret->component, sizeof(ret->component), "%s", kvm_reg_is_msr(reg->id) ? "msr" : "synthetic");
+	ret->bits = info != NULL ? info->bits : NULL;
+	ret->rule = rule->rule;
+	ret->why = rule->why;
+}
+
+static void report_register(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted,
+			    const char *found, const char *why)
+{
+	struct entry_description described = { 0 };
+	struct finding finding = { 0 };
+	char name[KVM_REG_NAME_MAX];
+	describe_register(wanted, &described);
+	kvm_reg_name(wanted->id, name);
+	snprintf(finding.component, sizeof(finding.component), "%s", described.component);
+	snprintf(finding.name, sizeof(finding.name), "%s", described.name);
+	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, wanted->value);
+	snprintf(finding.right, sizeof(finding.right), "%s", found);
+	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
+	restore_finding(restore, component_by_name("registers"), instance, name, &finding);
+}
+
+/* A refusal is none where the register holds the value anyway, or would hold what a reset gives it. */
+static void report_refusal(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted)
+{
+	const struct vm *vm = restore->vm;
+	const struct kvm_reg_info *info = kvm_reg_info(wanted->id);
+	uint64_t has;
+	char found[32] = "no such register", why[64];
+	snprintf(why, sizeof(why), "%s", strerror(errno));
+	if (kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, wanted->id, &has) == 0) {
+		if (has == wanted->value)
+			return;
+		snprintf(found, sizeof(found), "0x%" PRIx64, has);
+	} else if (wanted->value == (info != NULL ? info->reset : 0)) {
+		return;
+	}
+	report_register(restore, instance, wanted, found, why);
+}
+
+/* Puts one register.  Where KVM answers by writing guest RAM, the saved bytes are put back behind it. */
+static void put_register(struct restore *restore, unsigned instance, const struct register_rule *rule,
+			 const struct kvm_reg_value *reg)
+{
+	struct vm *vm = restore->vm;
+	uint8_t saved[REGISTER_RAM_MAX];
+	uint64_t gpa = reg->value & rule->address_mask;
+	bool keep = rule->ram_bytes > 0 && memory_read(&vm->memory, gpa, saved, rule->ram_bytes);
+	if (kvm_reg_set(vm->vcpus[instance].fd, vm->reg_access, reg->id, reg->value) != 0)
+		report_refusal(restore, instance, reg);
+	if (keep)
+		memory_write(&vm->memory, gpa, saved, rule->ram_bytes);
+}
+
+/* What is put after the state was compared is read back here: a deadline that has passed meanwhile reads 0. */
+static void put_armed_register(struct restore *restore, unsigned instance, const struct register_rule *rule,
+			       const struct kvm_reg_value *reg)
+{
+	const struct vm *vm = restore->vm;
+	struct kvm_reg_value put = *reg;
+	uint64_t got;
+	if (put.value != 0)
+		put.value += (uint64_t)restore->tsc_shift[instance];
+	put_register(restore, instance, rule, &put);
+	if (kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, put.id, &got) == 0 && got != put.value && got != 0) {
+		char found[32];
+		snprintf(found, sizeof(found), "0x%" PRIx64, got);
+		report_register(restore, instance, &put, found, "read back after it was written");
+	}
+}
+
+static int restore_registers(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			     struct error *err)
+{
+	(void)err;
+	for (size_t at = 0; at < payload.size; at += sizeof(struct kvm_reg_value)) {
+		struct kvm_reg_value reg;
+		char name[KVM_REG_NAME_MAX];
+		memcpy(&reg, payload.data + at, sizeof(reg));
+		kvm_reg_name(reg.id, name);
+		const struct register_rule *rule = register_rule(reg.id);
+		if (rule->stage != stage || restore_is_left_out(restore->options, name))
+			continue;
+		if (stage == STAGE_ARM)
+			put_armed_register(restore, instance, rule, &reg);
+		else
+			put_register(restore, instance, rule, &reg);
+	}
+	return 0;
+}
+
+const struct component_ops registers_ops = {
+	.save = save_registers,
+	.restore = restore_registers,
+	.validate = validate_registers,
+	.describe = describe_register,
+};

@@ -1,8 +1,13 @@
 #include "state.h"
 
+#include <errno.h>
 #include <linux/ioctl.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "components.h"
+#include "restore.h"
 #include "state_bits.h"
 
 /*
@@ -83,3 +88,68 @@ const struct schema clock_schema = SCHEMA("clock", sizeof(TYPE), clock_fields);
 #undef TYPE
 
 /* clang-format on */
+
+/* ---- The PIT ---- */
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int save_pit(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	struct kvm_pit_state2 pit;
+	struct pit_state state;
+	(void)instance;
+	if (kvm_call(vm->fd, KVM_GET_PIT2, &pit) < 0)
+		return error_errno(err, ERROR_SYSTEM, "KVM_GET_PIT2");
+	pit_state_from_kvm(&pit, monotonic_ns(), &state);
+	if (buffer_append(ret, &state, sizeof(state)) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+static int restore_pit(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+		       struct error *err)
+{
+	struct kvm_pit_state2 pit;
+	struct pit_state state;
+	(void)stage;
+	(void)err;
+	memcpy(&state, payload.data, sizeof(state));
+	pit_state_to_kvm(&state, monotonic_ns(), &pit);
+	if (kvm_call(restore->vm->fd, KVM_SET_PIT2, &pit) < 0) {
+		struct finding finding = { 0 };
+		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_PIT2: %s", strerror(errno));
+		restore_finding(restore, component_by_name("pit"), instance, NULL, &finding);
+	}
+	return 0;
+}
+
+const struct component_ops pit_ops = { .save = save_pit, .restore = restore_pit };
+
+/* ---- The VM's clock ---- */
+
+/*
+ * The clock goes on where it stood: only the clock is set, without KVM_CLOCK_REALTIME, which would let the time in
+ * between pass (api.rst, KVM_SET_CLOCK).
+ */
+static int restore_clock(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			 struct error *err)
+{
+	struct kvm_clock_data saved, put = { 0 };
+	(void)stage;
+	(void)err;
+	memcpy(&saved, payload.data, sizeof(saved));
+	put.clock = saved.clock;
+	if (kvm_call(restore->vm->fd, KVM_SET_CLOCK, &put) < 0) {
+		struct finding finding = { 0 };
+		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_CLOCK: %s", strerror(errno));
+		restore_finding(restore, component_by_name("clock"), instance, NULL, &finding);
+	}
+	return 0;
+}
+
+const struct component_ops clock_ops = { .restore = restore_clock };

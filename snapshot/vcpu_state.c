@@ -1,9 +1,15 @@
 #include "state.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <linux/ioctl.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "components.h"
+#include "restore.h"
 #include "state_bits.h"
-#include "vmm/kvm_reg_bits.h"
+#include "vmm/kvm_reg.h"
 
 /* clang-format off */
 
@@ -155,3 +161,158 @@ const struct schema tsc_schema = SCHEMA("tsc", sizeof(TYPE), tsc_fields);
 #undef TYPE
 
 /* clang-format on */
+
+/* ---- sregs: KVM_GET_SREGS2, or KVM_GET_SREGS on kernels before 5.14 ---- */
+
+/* Up to here the two structs are the same; the older one goes on with interrupt_bitmap, which events have too. */
+#define SREGS_COMMON offsetof(struct kvm_sregs, interrupt_bitmap)
+_Static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags), "sregs and sregs2 begin alike");
+
+static int save_sregs(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	int fd = vm->vcpus[instance].fd;
+	struct kvm_sregs2 sregs2 = { 0 };
+	struct kvm_sregs sregs;
+	if (kvm_capability(vm->fd, KVM_CAP_SREGS2) != 0) {
+		if (kvm_call(fd, KVM_GET_SREGS2, &sregs2) < 0)
+			return error_errno(err, ERROR_SYSTEM, "KVM_GET_SREGS2");
+	} else {
+		if (kvm_call(fd, KVM_GET_SREGS, &sregs) < 0)
+			return error_errno(err, ERROR_SYSTEM, "KVM_GET_SREGS");
+		memcpy(&sregs2, &sregs, SREGS_COMMON);
+	}
+	if (buffer_append(ret, &sregs2, sizeof(sregs2)) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+static int restore_sregs(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			 struct error *err)
+{
+	struct vcpu *vcpu = &restore->vm->vcpus[instance];
+	struct kvm_sregs2 sregs2;
+	struct kvm_sregs sregs = { 0 };
+	(void)stage;
+	(void)err;
+	memcpy(&sregs2, payload.data, sizeof(sregs2));
+	memcpy(&sregs, &sregs2, SREGS_COMMON);
+	int result = kvm_capability(restore->vm->fd, KVM_CAP_SREGS2) != 0 ?
+			     kvm_call(vcpu->fd, KVM_SET_SREGS2, &sregs2) :
+			     kvm_call(vcpu->fd, KVM_SET_SREGS, &sregs);
+	if (result < 0) {
+		struct finding finding = { 0 };
+		size_t used = (size_t)snprintf(finding.detail, sizeof(finding.detail),
+					       "KVM_SET_SREGS2: %s; cr0 0x%llx, cr4 0x%llx: ", strerror(errno),
+					       sregs2.cr0, sregs2.cr4);
+		kvm_reg_decode(cr4_bits, sregs2.cr4, finding.detail + used, sizeof(finding.detail) - used);
+		restore_finding(restore, component_by_name("sregs"), instance, NULL, &finding);
+	}
+	/* Without an in-kernel LAPIC, KVM_RUN takes CR8 from here (api.rst, kvm_run.cr8). */
+	vcpu->run->cr8 = sregs2.cr8;
+	return 0;
+}
+
+const struct component_ops sregs_ops = { .save = save_sregs, .restore = restore_sregs };
+
+/* ---- The time stamp counter ---- */
+
+/* KVM itself takes frequencies this close for equal (arch/x86/kvm/x86.c, tsc_tolerance_ppm). */
+#define TSC_TOLERANCE_PPM 250
+#define TSC_REG KVM_X86_REG_MSR(0x10)
+
+static int tsc_offset_call(const struct vcpu *vcpu, unsigned long request, uint64_t *offset)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)offset
+	};
+	return kvm_call_sized(vcpu->fd, request, &attr);
+}
+
+/* The offset stays 0 on kernels before 5.16, which do not tell it. */
+static int tsc_read(const struct vm *vm, const struct vcpu *vcpu, struct tsc_state *ret, struct error *err)
+{
+	struct tsc_state state = { 0 };
+	int khz = kvm_call_value(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	if (khz < 0)
+		return error_errno(err, ERROR_SYSTEM, "KVM_GET_TSC_KHZ");
+	state.khz = (uint64_t)khz;
+	tsc_offset_call(vcpu, KVM_GET_DEVICE_ATTR, &state.offset);
+	if (kvm_reg_get(vcpu->fd, vm->reg_access, TSC_REG, &state.tsc) != 0)
+		return error_errno(err, ERROR_SYSTEM, "IA32_TSC");
+	*ret = state;
+	return 0;
+}
+
+static int save_tsc(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	struct tsc_state state;
+	int status = tsc_read(vm, &vm->vcpus[instance], &state, err);
+	if (status == 0 && buffer_append(ret, &state, sizeof(state)) == NULL)
+		status = error_set(err, ERROR_SYSTEM, "no memory");
+	return status;
+}
+
+static void restore_tsc_khz(struct restore *restore, unsigned instance, uint64_t wanted, uint64_t host)
+{
+	int fd = restore->vm->vcpus[instance].fd;
+	uint64_t apart = wanted > host ? wanted - host : host - wanted;
+	struct finding finding = { .name = "khz" };
+	if (wanted == host)
+		return;
+	/* Asked for a frequency that it cannot give, KVM refuses and shows it from then on all the same: so do not ask. */
+	if ((apart * 1000000 <= host * TSC_TOLERANCE_PPM || kvm_capability(restore->vm->fd, KVM_CAP_TSC_CONTROL) != 0) &&
+	    kvm_call_value(fd, KVM_SET_TSC_KHZ, wanted) == 0)
+		return;
+	snprintf(finding.left, sizeof(finding.left), "%" PRIu64, wanted);
+	snprintf(finding.right, sizeof(finding.right), "%" PRIu64, host);
+	restore_finding(restore, component_by_name("tsc"), instance, "tsc-khz", &finding);
+}
+
+/*
+ * The guest's TSC goes on from where it was.  All vCPUs keep the offsets that they had from each other: writing the TSC itself
+ * would make KVM guess whether they are to be synchronised (kvm_synchronize_tsc()).
+ */
+static void restore_tsc_offset(struct restore *restore, unsigned instance, const struct tsc_state *wanted,
+			       const struct tsc_state *now)
+{
+	const struct vcpu *vcpu = &restore->vm->vcpus[instance];
+	const struct section *first = image_find_named(restore->image, "tsc", 0);
+	struct tsc_state boot;
+	memcpy(&boot, first->payload.data, sizeof(boot));
+	if (instance == 0)
+		restore->tsc_offset_moved = now->offset + (wanted->tsc - now->tsc) - boot.offset;
+	uint64_t offset = wanted->offset + restore->tsc_offset_moved;
+	if (tsc_offset_call(vcpu, KVM_SET_DEVICE_ATTR, &offset) < 0)
+		kvm_reg_set(vcpu->fd, restore->vm->reg_access, TSC_REG, wanted->tsc);
+}
+
+static int restore_tsc(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+		       struct error *err)
+{
+	struct tsc_state wanted, now;
+	(void)stage;
+	memcpy(&wanted, payload.data, sizeof(wanted));
+	int status = tsc_read(restore->vm, &restore->vm->vcpus[instance], &now, err);
+	if (status < 0)
+		return status;
+	restore_tsc_khz(restore, instance, wanted.khz, now.khz);
+	restore_tsc_offset(restore, instance, &wanted, &now);
+	status = tsc_read(restore->vm, &restore->vm->vcpus[instance], &now, err);
+	if (status < 0)
+		return status;
+	/* Some KVMs accept the write and drop it: the guest then sees this host's TSC. */
+	int64_t shift = (int64_t)(now.tsc - wanted.tsc);
+	if (shift > -(int64_t)(now.khz * 1000) && shift < (int64_t)(now.khz * 1000))
+		return 0;
+	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "tsc", .name = "tsc" };
+	restore->tsc_shift[instance] = shift;
+	component_where(component_by_name("tsc"), instance, finding.where, sizeof(finding.where));
+	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, wanted.tsc);
+	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, now.tsc);
+	snprintf(finding.detail, sizeof(finding.detail),
+		 "this KVM drops writes of the TSC; a TSC deadline is shifted by the difference");
+	report_add(restore->report, &finding);
+	return 0;
+}
+
+const struct component_ops tsc_ops = { .save = save_tsc, .restore = restore_tsc };

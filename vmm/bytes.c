@@ -47,7 +47,7 @@ void *buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
 	if (size > SIZE_MAX / 2 - buffer->size)
 		return NULL;
-	if (buffer->size + size > buffer->capacity) {
+	if (buffer->data == NULL || buffer->size + size > buffer->capacity) {
 		size_t capacity = buffer->capacity != 0 ? buffer->capacity : 256;
 		while (capacity < buffer->size + size)
 			capacity *= 2;

@@ -110,6 +110,27 @@ bool memory_read(const struct memory *memory, uint64_t gpa, void *ret, uint64_t 
 	return true;
 }
 
+bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+{
+	if (offset >= region->range.size)
+		return false;
+	off_t start = (off_t)offset, end = (off_t)region->range.size;
+	if (region->fd >= 0) {
+		start = lseek(region->fd, start, SEEK_DATA);
+		if (start < 0 && errno == ENXIO)
+			return false;
+		if (start >= 0)
+			end = lseek(region->fd, start, SEEK_HOLE);
+		if (start < 0 || end < 0) { /* a file system that cannot tell: all of it may be data */
+			start = (off_t)offset;
+			end = (off_t)region->range.size;
+		}
+	}
+	*ret_start = (uint64_t)start;
+	*ret_end = (uint64_t)end;
+	return true;
+}
+
 uint64_t memory_ram_low(const struct memory *memory)
 {
 	return memory->nr_regions > 0 ? memory->regions[0].range.size : 0;

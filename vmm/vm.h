@@ -14,6 +14,7 @@
 #include "cpuid.h"
 #include "error.h"
 #include "guest/abi.h"
+#include "kvm.h"
 #include "kvm_reg.h"
 #include "memory.h"
 #include "ports.h"
@@ -51,6 +52,9 @@ void machine_defaults(struct machine *machine, int kvm_fd);
 /* Is this a machine that can be made?  Errors name the field. */
 int machine_check(const struct machine *machine, struct error *err);
 
+/* Enables the machine's capabilities on a VM without vCPUs; an error names the one that the host lacks. */
+int machine_enable_capabilities(const struct machine *machine, int vm_fd, struct error *err);
+
 /* Why a running machine stopped itself.  All its vCPUs are paused when it is reported. */
 enum vm_event_kind {
 	VM_EVENT_NONE,
@@ -58,7 +62,7 @@ enum vm_event_kind {
 	VM_EVENT_EXITS,	     /* the number of exits that was asked for is reached */
 	VM_EVENT_EXIT,	     /* value: what the guest wrote to the exit port */
 	VM_EVENT_RESET,	     /* the guest asked for a reset */
-	VM_EVENT_HALTED,     /* HLT, and nothing that could wake the machine */
+	VM_EVENT_HALTED,     /* HLT without an interrupt controller: nothing could wake the machine */
 	VM_EVENT_FAILED,     /* text: triple fault, an instruction that KVM cannot emulate, an error of KVM */
 };
 
@@ -79,9 +83,9 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool has_thread;
-	bool is_parked;	     /* under vm->lock: not in KVM_RUN, nothing pending */
-	bool exit_pending;   /* the last exit is finished by the next KVM_RUN */
-	_Atomic uint64_t exits;
+	struct cpuid cpuid;	/* as it was set */
+	bool has_run;		/* it has been in KVM_RUN since it was last parked */
+	struct vm_event event;	/* under vm->lock: what it has to report */
 };
 
 /* What the machine tells its owner while it runs. */
@@ -105,6 +109,7 @@ struct vm {
 	struct serial serial;
 	struct ports ports;
 	pthread_mutex_t device_lock; /* devices are used by one thread at a time */
+	struct vcpu *device_vcpu;    /* under device_lock: whose access a device is handling */
 
 	const struct vm_ops *ops;
 	void *ops_context;
@@ -114,10 +119,9 @@ struct vm {
 	pthread_cond_t changed;
 	bool pause_wanted, stop_wanted;
 	unsigned nr_parked;
-	struct vm_event event; /* the first since the last vm_take_event() */
-	int event_fd;	       /* an eventfd, readable while there is an event */
-	_Atomic uint64_t exits;
-	uint64_t exits_wanted; /* 0: none */
+	int event_fd;		     /* an eventfd, readable while a vCPU has an event to report */
+	_Atomic uint64_t exits;	     /* of all vCPUs together */
+	uint64_t exits_wanted;	     /* VM_EVENT_EXITS at this number; 0: never */
 };
 
 /*

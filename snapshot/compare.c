@@ -1,0 +1,248 @@
+#include "compare.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format.h"
+#include "ram.h"
+
+/* Two payloads of one component's instance, and where what is found goes. */
+struct comparison {
+	const struct compare_options *options;
+	struct report *report;
+	bool volatile_pass; /* report volatile differences only, or only the others */
+	const struct component *component;
+	unsigned instance;
+	const uint8_t *a, *b;
+	const struct entry_description *entry; /* of a list: what the payloads' entry is */
+};
+
+static void report_finding(const struct comparison *c, struct finding *finding, const char *name)
+{
+	const char *component = c->entry != NULL ? c->entry->component : c->component->name;
+	bool is_volatile = finding->kind == FINDING_VOLATILE;
+	if (is_volatile != c->volatile_pass)
+		return;
+	component_where(c->component, c->instance, finding->where, sizeof(finding->where));
+	snprintf(finding->component, sizeof(finding->component), "%s", component);
+	snprintf(finding->name, sizeof(finding->name), "%s", name);
+	if (finding->kind == FINDING_DIFFERENT && c->options->is_allowed != NULL &&
+	    c->options->is_allowed(c->options->context, c->component->name, name))
+		finding->kind = FINDING_ALLOWED;
+	report_add(c->report, finding);
+}
+
+static void describe_difference(const struct schema_leaf *leaf, const struct kvm_reg_bits *bits, const uint8_t *a,
+				const uint8_t *b, struct finding *finding)
+{
+	schema_format(leaf, a, finding->left, sizeof(finding->left));
+	schema_format(leaf, b, finding->right, sizeof(finding->right));
+	if (bits != NULL)
+		kvm_reg_decode_difference(bits, schema_value(leaf, a), schema_value(leaf, b), finding->detail,
+					  sizeof(finding->detail));
+}
+
+/* Long values are cut when they are shown: says where the first difference is. */
+static void describe_blob(const struct schema_leaf *leaf, const uint8_t *a, const uint8_t *b, struct finding *finding)
+{
+	uint32_t at = 0;
+	while (at < leaf->size && a[leaf->offset + at] == b[leaf->offset + at])
+		at++;
+	if (leaf->size > 8)
+		snprintf(finding->detail, sizeof(finding->detail), "first at byte %u of %u: %02x != %02x", at, leaf->size,
+			 a[leaf->offset + at], b[leaf->offset + at]);
+}
+
+static int compare_leaf(const struct schema_leaf *leaf, void *context)
+{
+	const struct comparison *c = context;
+	const struct field *field = leaf->field;
+	bool differ = memcmp(c->a + leaf->offset, c->b + leaf->offset, leaf->size) != 0;
+	struct finding finding = { .kind = FINDING_DIFFERENT };
+	char name[sizeof(finding.name)];
+	if (field->rule == FIELD_PADDING && !differ && !bytes_are_zero(c->a + leaf->offset, leaf->size)) {
+		finding.kind = FINDING_UNKNOWN;
+		schema_format(leaf, c->a, finding.left, sizeof(finding.left));
+		snprintf(finding.detail, sizeof(finding.detail), "not zero, in both alike");
+		report_finding(c, &finding, leaf->name);
+	}
+	if (!differ)
+		return 0;
+	snprintf(name, sizeof(name), "%s", leaf->name);
+	if (c->entry != NULL && strcmp(leaf->name, "value") == 0)
+		snprintf(name, sizeof(name), "%s", c->entry->name); /* a register is its value */
+	else if (c->entry != NULL)
+		snprintf(name, sizeof(name), "%.50s %.20s", c->entry->name, leaf->name);
+	describe_blob(leaf, c->a, c->b, &finding);
+	describe_difference(leaf, c->entry != NULL && c->entry->bits != NULL ? c->entry->bits : field->bits, c->a, c->b,
+			    &finding);
+	enum field_rule rule = c->entry != NULL && c->entry->rule == FIELD_VOLATILE ? FIELD_VOLATILE : field->rule;
+	if (rule == FIELD_VOLATILE) {
+		const char *why = field->rule == FIELD_VOLATILE ? field->why : c->entry->why;
+		finding.kind = FINDING_VOLATILE;
+		snprintf(finding.detail, sizeof(finding.detail), "%s", why);
+	}
+	report_finding(c, &finding, name);
+	return 0;
+}
+
+static void report_one_sided(const struct comparison *c, const char *name, bool in_a)
+{
+	struct finding finding = { .kind = FINDING_DIFFERENT };
+	snprintf(finding.left, sizeof(finding.left), "%s", in_a ? "present" : "absent");
+	snprintf(finding.right, sizeof(finding.right), "%s", in_a ? "absent" : "present");
+	report_finding(c, &finding, name);
+}
+
+static const uint8_t *find_entry(const struct component *component, const struct buffer *list, const uint8_t *key)
+{
+	for (size_t at = 0; at < list->size; at += component->schema->size)
+		if (memcmp(list->data + at, key, component->key_size) == 0)
+			return list->data + at;
+	return NULL;
+}
+
+static void compare_lists(struct comparison *c, const struct buffer *a, const struct buffer *b)
+{
+	const struct component *component = c->component;
+	struct entry_description entry = { 0 };
+	c->entry = &entry;
+	for (size_t at = 0; at < a->size; at += component->schema->size) {
+		c->a = a->data + at;
+		c->b = find_entry(component, b, c->a);
+		entry = (struct entry_description){ 0 };
+		component->ops->describe(c->a, &entry);
+		if (c->b == NULL)
+			report_one_sided(c, entry.name, true);
+		else
+			schema_walk(component->schema, compare_leaf, c);
+	}
+	for (size_t at = 0; at < b->size; at += component->schema->size) {
+		if (find_entry(component, a, b->data + at) != NULL)
+			continue;
+		entry = (struct entry_description){ 0 };
+		component->ops->describe(b->data + at, &entry);
+		report_one_sided(c, entry.name, false);
+	}
+	c->entry = NULL;
+}
+
+static void compare_sections(struct comparison *c, const struct section *a, const struct section *b)
+{
+	if (a == NULL || b == NULL) {
+		if (a != b)
+			report_one_sided(c, "", a != NULL);
+		return;
+	}
+	if (c->component->shape == COMPONENT_LIST) {
+		compare_lists(c, &a->payload, &b->payload);
+		return;
+	}
+	c->a = a->payload.data;
+	c->b = b->payload.data;
+	schema_walk(c->component->schema, compare_leaf, c);
+	uint32_t head = c->component->schema->size;
+	size_t a_tail = a->payload.size - head, b_tail = b->payload.size - head;
+	if (a_tail != b_tail || (a_tail > 0 && memcmp(c->a + head, c->b + head, a_tail) != 0)) {
+		struct finding finding = { .kind = FINDING_DIFFERENT };
+		snprintf(finding.left, sizeof(finding.left), "%zu bytes", a_tail);
+		snprintf(finding.right, sizeof(finding.right), "%zu other bytes", b_tail);
+		report_finding(c, &finding, "data");
+	}
+}
+
+static void compare_state(struct comparison *c, const struct image *a, const struct image *b)
+{
+	for (size_t i = 0; i < component_table_size; i++) {
+		c->component = &component_table[i];
+		if (c->component->shape == COMPONENT_RAM ||
+		    (c->options->stages != 0 && (c->component->stages & c->options->stages) == 0))
+			continue;
+		for (c->instance = 0; c->instance < VM_VCPUS_MAX; c->instance++)
+			compare_sections(c, image_find(a, c->component, c->instance),
+					 image_find(b, c->component, c->instance));
+	}
+}
+
+/* ---- RAM ---- */
+
+/* A run of pages that differ. */
+struct ram_run {
+	struct report *report;
+	uint64_t gpa, size;
+	uint64_t first; /* the first byte that differs */
+	uint8_t a, b;	/* its values */
+};
+
+static void ram_run_end(struct ram_run *run)
+{
+	struct finding finding = { .kind = FINDING_DIFFERENT };
+	if (run->size == 0)
+		return;
+	uint64_t pages = run->size / MEMORY_PAGE;
+	snprintf(finding.where, sizeof(finding.where), "ram");
+	snprintf(finding.name, sizeof(finding.name), "0x%" PRIx64 "-0x%" PRIx64, run->gpa, run->gpa + run->size - 1);
+	snprintf(finding.left, sizeof(finding.left), "%" PRIu64 " page%s", pages, pages == 1 ? "" : "s");
+	snprintf(finding.detail, sizeof(finding.detail), "first at 0x%" PRIx64 ": %02x != %02x", run->first, run->a,
+		 run->b);
+	report_add(run->report, &finding);
+	run->size = 0;
+}
+
+static void compare_page(struct ram_run *run, uint64_t gpa, const uint8_t *a, const uint8_t *b)
+{
+	if (memcmp(a, b, MEMORY_PAGE) == 0) {
+		ram_run_end(run);
+		return;
+	}
+	if (run->size == 0) {
+		uint64_t at = 0;
+		while (a[at] == b[at])
+			at++;
+		run->gpa = gpa;
+		run->first = gpa + at;
+		run->a = a[at];
+		run->b = b[at];
+	}
+	run->size += MEMORY_PAGE;
+}
+
+/* Where neither region was ever touched, both are zero. */
+static uint64_t next_data(const struct memory_region *a, const struct memory_region *b, uint64_t at)
+{
+	uint64_t next = a->range.size, start, end;
+	if (memory_next_data(a, at, &start, &end) && start < next)
+		next = start;
+	if (memory_next_data(b, at, &start, &end) && start < next)
+		next = start;
+	return next & ~(uint64_t)(MEMORY_PAGE - 1);
+}
+
+static void compare_ram(const struct memory *a, const struct memory *b, struct report *report)
+{
+	struct ram_run run = { .report = report };
+	for (unsigned i = 0; i < a->nr_regions && i < b->nr_regions; i++) {
+		const struct memory_region *left = &a->regions[i], *right = &b->regions[i];
+		if (left->range.size != right->range.size || left->range.gpa != right->range.gpa)
+			continue; /* a difference of the component "machine" */
+		for (uint64_t at = next_data(left, right, 0); at < left->range.size;) {
+			compare_page(&run, left->range.gpa + at, left->hva + at, right->hva + at);
+			at += MEMORY_PAGE;
+			if (at % FORMAT_CHUNK == 0)
+				at = next_data(left, right, at);
+		}
+		ram_run_end(&run);
+	}
+}
+
+void compare_images(const struct image *a, const struct image *b, const struct compare_options *options,
+		    struct report *report)
+{
+	struct comparison c = { .options = options, .report = report };
+	compare_state(&c, a, b);
+	if (options->with_ram)
+		compare_ram(a->memory, b->memory, report);
+	c.volatile_pass = true;
+	compare_state(&c, a, b);
+}

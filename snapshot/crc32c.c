@@ -1,0 +1,43 @@
+#include "crc32c.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define POLYNOMIAL 0x82f63b78u
+
+/* Four bits at a time: for CPUs without the instruction, of which there are few. */
+static uint32_t crc_by_table(uint32_t crc, const uint8_t *data, size_t size)
+{
+	/* clang-format off */
+	static const uint32_t table[16] = {
+		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+		0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < size; i++) {
+		crc ^= data[i];
+		crc = crc >> 4 ^ table[crc & 15];
+		crc = crc >> 4 ^ table[crc & 15];
+	}
+	return crc;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc_by_instruction(uint32_t crc, const uint8_t *data, size_t size)
+{
+	uint64_t wide = crc, word;
+	for (; size >= sizeof(word); size -= sizeof(word), data += sizeof(word)) {
+		memcpy(&word, data, sizeof(word));
+		wide = __builtin_ia32_crc32di(wide, word);
+	}
+	crc = (uint32_t)wide;
+	while (size-- > 0)
+		crc = __builtin_ia32_crc32qi(crc, *data++);
+	return crc;
+}
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t size)
+{
+	crc = ~crc;
+	crc = __builtin_cpu_supports("sse4.2") ? crc_by_instruction(crc, data, size) : crc_by_table(crc, data, size);
+	return ~crc;
+}

@@ -1,0 +1,30 @@
+/*
+ * Snapshot files and streams: writing an image, reading one.  Everything that is read is checked before it is believed.
+ */
+#ifndef STASIS_SNAPSHOT_FILE_H
+#define STASIS_SNAPSHOT_FILE_H
+
+#include "format.h"
+#include "image.h"
+
+/*
+ * Writes the image and its RAM to a file under a temporary name, brings it to the disk and renames it: at every moment
+ * either what stood at path before or the whole new snapshot is there.  The machine that the RAM belongs to must be paused.
+ */
+int file_write(const struct image *image, const char *path, struct error *err);
+
+/* Writes the image as a stream to a descriptor that need not be seekable.  name is for errors. */
+int file_write_stream(const struct image *image, int fd, const char *name, struct error *err);
+
+/*
+ * Reads a snapshot: a file, whose RAM is mapped privately, page by page on demand, or a stream, whose RAM is read.
+ * path "-" is standard input.  All of the state is checked: layout, checksums, versions, every section's size and rules.
+ * The caller frees *ret (image_done()).
+ * Errors: ERROR_DATA damaged or no snapshot, ERROR_VERSION newer than this program, ERROR_NO_INPUT, ERROR_IO.
+ */
+int file_read(const char *path, struct image *ret, struct error *err);
+
+/* Reads all RAM of the image that came from path and holds it against the checksums.  ERROR_DATA names the range. */
+int file_verify_ram(const struct image *image, struct error *err);
+
+#endif

@@ -1,0 +1,386 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crc32c.h"
+#include "file.h"
+#include "ram.h"
+#include "vmm/io.h"
+
+/* Where a snapshot is read from. */
+struct source {
+	int fd;
+	const char *name;
+	uint64_t offset; /* how much has been read */
+	bool can_map;	 /* a regular file from its start */
+	uint64_t size;	 /* of a regular file */
+};
+
+static int source_read(struct source *source, void *ret, size_t size, const char *what, struct error *err)
+{
+	ssize_t n = io_read_full(source->fd, ret, size);
+	if (n < 0)
+		return error_errno(err, ERROR_IO, "%s: reading %s at offset %" PRIu64, source->name, what,
+				   source->offset);
+	if ((size_t)n < size)
+		return error_set(err, ERROR_DATA,
+				 "%s: truncated: %s at offset %" PRIu64 " needs %zu bytes, %zd are there", source->name,
+				 what, source->offset, size, n);
+	source->offset += size;
+	return 0;
+}
+
+static int check_header(const struct source *source, const struct format_header *header, struct error *err)
+{
+	const char *name = source->name;
+	if (memcmp(header->magic, FORMAT_MAGIC, FORMAT_MAGIC_SIZE) != 0)
+		return error_set(err, ERROR_DATA, "%s: not a Stasis snapshot (its first bytes are others)", name);
+	if (header->version != FORMAT_VERSION)
+		return error_set(err, ERROR_VERSION,
+				 "%s: format version %u, written by %.32s; this program reads version %d", name,
+				 header->version, header->image.writer, FORMAT_VERSION);
+	uint32_t crc = crc32c(0, header, offsetof(struct format_header, header_crc));
+	if (crc != header->header_crc)
+		return error_set(err, ERROR_DATA, "%s: damaged header: checksum 0x%08x, expected 0x%08x", name, crc,
+				 header->header_crc);
+	if (header->header_size != sizeof(*header))
+		return error_set(err, ERROR_DATA, "%s: header of %u bytes, expected %zu", name, header->header_size,
+				 sizeof(*header));
+	if (header->form != FORMAT_FILE && header->form != FORMAT_STREAM)
+		return error_set(err, ERROR_DATA, "%s: form %u, expected 1 (file) or 2 (stream)", name, header->form);
+	if (!bytes_are_zero(header->reserved, sizeof(header->reserved)))
+		return error_set(err, ERROR_DATA, "%s: reserved bytes of the header are not zero", name);
+	if (header->nr_sections == 0 || header->nr_sections > IMAGE_SECTIONS_MAX)
+		return error_set(err, ERROR_DATA, "%s: %u sections, expected 1 to %d", name, header->nr_sections,
+				 IMAGE_SECTIONS_MAX);
+	if (source->can_map && source->size < header->size)
+		return error_set(err, ERROR_DATA, "%s: truncated: %" PRIu64 " bytes, expected %" PRIu64, name,
+				 source->size, header->size);
+	if (source->can_map && header->form == FORMAT_FILE && source->size != header->size)
+		return error_set(err, ERROR_DATA, "%s: %" PRIu64 " bytes, expected %" PRIu64, name, source->size,
+				 header->size);
+	return 0;
+}
+
+static bool is_ram(const struct format_section *entry)
+{
+	const struct component *component = component_by_id(entry->component);
+	return component != NULL && component->shape == COMPONENT_RAM;
+}
+
+/* What an entry says of itself, without the file around it. */
+static int check_entry(const struct source *source, const struct format_header *header, uint32_t index,
+		       const struct format_section *entry, struct error *err)
+{
+	const struct component *component = component_by_id(entry->component);
+	uint16_t version = FORMAT_RAM_CHECKSUMS_VERSION;
+	const char *name = "ram-checksums";
+	if (entry->component != FORMAT_RAM_CHECKSUMS) {
+		if (component == NULL)
+			return error_set(err, ERROR_VERSION,
+					 "%s: section %u is of component %u, version %u, which this program does not know; it was "
+					 "written by %.32s",
+					 source->name, index, entry->component, entry->version, header->image.writer);
+		version = component->version;
+		name = component->name;
+	}
+	if (entry->version == 0 || entry->version > version)
+		return error_set(err, ERROR_VERSION,
+				 "%s: section %s has version %u, written by %.32s; this program reads up to version %u",
+				 source->name, name, entry->version, header->image.writer, version);
+	if (entry->reserved != 0 || entry->reserved2 != 0 || (is_ram(entry) && entry->crc != 0))
+		return error_set(err, ERROR_DATA, "%s: section %s: reserved fields are not zero", source->name, name);
+	if (is_ram(entry) && header->form == FORMAT_STREAM)
+		return error_set(err, ERROR_DATA, "%s: section %s in a stream, which has page records instead",
+				 source->name, name);
+	return 0;
+}
+
+/* Entries must stand in the order of their offsets, state before RAM, aligned, apart from each other, unique. */
+static int check_table(const struct source *source, const struct format_header *header,
+		       const struct format_section *table, uint64_t *ret_state_end, struct error *err)
+{
+	uint64_t end = sizeof(*header) + header->nr_sections * sizeof(table[0]), state_end = end;
+	bool ram_seen = false;
+	for (uint32_t i = 0; i < header->nr_sections; i++) {
+		const struct format_section *entry = &table[i];
+		int status = check_entry(source, header, i, entry, err);
+		if (status < 0)
+			return status;
+		uint64_t expected = align_up(end, is_ram(entry) ? MEMORY_PAGE : FORMAT_ALIGNMENT);
+		if (entry->offset != expected || (ram_seen && !is_ram(entry)))
+			return error_set(err, ERROR_DATA,
+					 "%s: section %u (component %u) at offset %" PRIu64 ", expected %" PRIu64,
+					 source->name, i, entry->component, entry->offset, expected);
+		if (!range_is_inside(entry->offset, entry->length, header->size))
+			return error_set(err, ERROR_DATA,
+					 "%s: section %u (component %u) of %" PRIu64 " bytes ends behind the file's %" PRIu64,
+					 source->name, i, entry->component, entry->length, header->size);
+		for (uint32_t k = 0; k < i; k++)
+			if (table[k].component == entry->component && table[k].instance == entry->instance)
+				return error_set(err, ERROR_DATA, "%s: sections %u and %u are both component %u, instance %u",
+						 source->name, k, i, entry->component, entry->instance);
+		end = entry->offset + entry->length;
+		ram_seen |= is_ram(entry);
+		if (!is_ram(entry))
+			state_end = end;
+	}
+	if (end != header->size)
+		return error_set(err, ERROR_DATA, "%s: sections end at %" PRIu64 ", expected %" PRIu64, source->name, end,
+				 header->size);
+	if (state_end > FORMAT_STATE_MAX)
+		return error_set(err, ERROR_DATA, "%s: state of %" PRIu64 " bytes, expected at most %u", source->name,
+				 state_end, FORMAT_STATE_MAX);
+	*ret_state_end = state_end;
+	return 0;
+}
+
+/* Takes one section out of the bytes in front of RAM; everything between the last one and it must be zero. */
+static int take_section(const struct source *source, const struct format_section *entry, struct bytes state,
+			uint64_t *end, struct image *image, struct error *err)
+{
+	const struct component *component = component_by_id(entry->component);
+	const char *name = component != NULL ? component->name : "ram-checksums";
+	struct bytes payload = { .data = state.data + entry->offset, .size = (size_t)entry->length };
+	uint32_t crc = crc32c(0, payload.data, payload.size);
+	if (!bytes_are_zero(state.data + *end, entry->offset - *end))
+		return error_set(err, ERROR_DATA, "%s: damaged: the bytes in front of section %s are not zero",
+				 source->name, name);
+	*end = entry->offset + entry->length;
+	if (crc != entry->crc)
+		return error_set(err, ERROR_DATA, "%s: damaged: section %s, instance %u, checksum 0x%08x, expected 0x%08x",
+				 source->name, name, entry->instance, crc, entry->crc);
+	if (component != NULL)
+		return image_add(image, component, entry->instance, payload, err);
+	if (payload.size > 0 && buffer_append(&image->ram_checksums, payload.data, payload.size) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory for the checksums of RAM");
+	return 0;
+}
+
+/* Reads header, table and state sections; *ret_table and its number are the caller's. */
+static int read_state(struct source *source, struct image *image, struct format_header *header,
+		      struct format_section **ret_table, struct error *err)
+{
+	struct buffer state = { 0 };
+	uint64_t state_end = 0, end;
+	int status = source_read(source, header, sizeof(*header), "the header", err);
+	if (status == 0)
+		status = check_header(source, header, err);
+	if (status < 0)
+		return status;
+	size_t table_size = header->nr_sections * sizeof(struct format_section);
+	struct format_section *table = malloc(table_size);
+	if (table == NULL)
+		return error_set(err, ERROR_SYSTEM, "%s: no memory for its section table", source->name);
+	status = source_read(source, table, table_size, "the section table", err);
+	if (status == 0 && crc32c(0, table, table_size) != header->table_crc)
+		status = error_set(err, ERROR_DATA, "%s: damaged section table: its checksum does not match",
+				   source->name);
+	if (status == 0)
+		status = check_table(source, header, table, &state_end, err);
+	/* Offsets in the table count from the start of the file; so do those in this buffer. */
+	end = source->offset;
+	if (status == 0 && buffer_append(&state, NULL, state_end) == NULL)
+		status = error_set(err, ERROR_SYSTEM, "%s: no memory for its state", source->name);
+	if (status == 0)
+		status = source_read(source, state.data + end, state_end - end, "state", err);
+	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++)
+		if (!is_ram(&table[i]))
+			status = take_section(source, &table[i], buffer_bytes(&state), &end, image, err);
+	buffer_done(&state);
+	if (status == 0)
+		image->header = header->image;
+	if (status == 0)
+		*ret_table = table;
+	else
+		free(table);
+	return status;
+}
+
+/* ---- RAM ---- */
+
+static int skip_zeros(struct source *source, uint64_t offset, struct error *err)
+{
+	uint8_t bytes[MEMORY_PAGE];
+	while (source->offset < offset) {
+		uint64_t left = offset - source->offset;
+		size_t size = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+		int status = source_read(source, bytes, size, "what lies in front of RAM", err);
+		if (status < 0)
+			return status;
+		if (!bytes_are_zero(bytes, size))
+			return error_set(err, ERROR_DATA, "%s: damaged: the bytes in front of RAM are not zero",
+					 source->name);
+	}
+	return 0;
+}
+
+/* RAM of a file that comes through a pipe: all of it is read, pages of zeros are not kept. */
+static int read_ram_section(struct source *source, const struct memory_range *range, struct memory *memory,
+			    struct error *err)
+{
+	uint8_t page[MEMORY_PAGE];
+	int status = memory_add(memory, range, err);
+	for (uint64_t at = 0; at < range->size && status == 0; at += MEMORY_PAGE) {
+		status = source_read(source, page, MEMORY_PAGE, "RAM", err);
+		if (status == 0 && !bytes_are_zero(page, MEMORY_PAGE))
+			memory_write(memory, range->gpa + at, page, MEMORY_PAGE);
+	}
+	return status;
+}
+
+static int read_ram_sections(struct source *source, const struct format_header *header,
+			     const struct format_section *table, struct image *image, struct error *err)
+{
+	const struct machine *machine = image_machine(image);
+	unsigned nr_regions = 0;
+	int status = 0;
+	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++) {
+		const struct format_section *entry = &table[i];
+		if (!is_ram(entry))
+			continue;
+		const struct memory_range *range = &machine->ranges[nr_regions];
+		if (nr_regions >= machine->nr_ranges || entry->instance != nr_regions || entry->length != range->size)
+			return error_set(err, ERROR_DATA,
+					 "%s: RAM section %u of %" PRIu64 " bytes does not belong to this machine",
+					 source->name, entry->instance, entry->length);
+		nr_regions++;
+		status = skip_zeros(source, entry->offset, err);
+		if (status == 0 && source->can_map)
+			status = memory_add_file(&image->ram, range, source->fd, entry->offset, err);
+		else if (status == 0)
+			status = read_ram_section(source, range, &image->ram, err);
+		if (source->can_map)
+			source->offset = entry->offset + entry->length;
+	}
+	if (status == 0 && nr_regions != machine->nr_ranges)
+		status = error_set(err, ERROR_DATA, "%s: %u RAM sections, expected %u", source->name, nr_regions,
+				   machine->nr_ranges);
+	return status;
+}
+
+static int read_record(struct source *source, struct memory *memory, bool *ret_end, struct error *err)
+{
+	struct format_pages record;
+	uint64_t offset = source->offset;
+	int status = source_read(source, &record, sizeof(record), "a page record", err);
+	if (status < 0)
+		return status;
+	uint8_t *at = memory_at(memory, record.gpa, record.length);
+	if (record.length > FORMAT_CHUNK || (record.gpa | record.length) % MEMORY_PAGE != 0 || at == NULL)
+		return error_set(err, ERROR_DATA,
+				 "%s: page record at offset %" PRIu64 ": %u bytes at 0x%" PRIx64 " are not RAM of this machine",
+				 source->name, offset, record.length, record.gpa);
+	status = source_read(source, at, record.length, "pages", err);
+	if (status < 0)
+		return status;
+	uint32_t crc = crc32c(crc32c(0, &record, offsetof(struct format_pages, crc)), at, record.length);
+	if (crc != record.crc)
+		return error_set(err, ERROR_DATA,
+				 "%s: damaged: page record at offset %" PRIu64 ", checksum 0x%08x, expected 0x%08x",
+				 source->name, offset, crc, record.crc);
+	*ret_end = record.length == 0;
+	return 0;
+}
+
+static int read_ram_records(struct source *source, struct image *image, struct error *err)
+{
+	const struct machine *machine = image_machine(image);
+	bool end = false;
+	int status = 0;
+	for (unsigned i = 0; i < machine->nr_ranges && status == 0; i++)
+		status = memory_add(&image->ram, &machine->ranges[i], err);
+	while (status == 0 && !end)
+		status = read_record(source, &image->ram, &end, err);
+	return status;
+}
+
+static int check_checksums(const struct source *source, const struct image *image, struct error *err)
+{
+	const struct machine *machine = image_machine(image);
+	uint64_t chunks = 0;
+	for (unsigned i = 0; i < machine->nr_ranges; i++)
+		chunks += ram_chunks(machine->ranges[i].size);
+	if (image->ram_checksums.size != chunks * sizeof(uint32_t))
+		return error_set(err, ERROR_DATA, "%s: ram-checksums of %zu bytes, expected %" PRIu64, source->name,
+				 image->ram_checksums.size, chunks * sizeof(uint32_t));
+	return 0;
+}
+
+static int read_image(struct source *source, struct image *image, struct error *err)
+{
+	struct format_header header;
+	struct format_section *table = NULL;
+	int status = read_state(source, image, &header, &table, err);
+	if (status == 0 && image_validate(image, err) < 0)
+		status = error_prefix(err, "%s", source->name);
+	if (status == 0 && header.form == FORMAT_FILE)
+		status = check_checksums(source, image, err);
+	if (status == 0)
+		status = header.form == FORMAT_FILE ? read_ram_sections(source, &header, table, image, err) :
+						      read_ram_records(source, image, err);
+	free(table);
+	return status;
+}
+
+static int source_open(struct source *ret, const char *path, struct error *err)
+{
+	struct stat st;
+	bool is_input = strcmp(path, "-") == 0;
+	struct source source = { .fd = STDIN_FILENO, .name = is_input ? "standard input" : path };
+	if (!is_input)
+		source.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (source.fd < 0)
+		return error_errno(err, error_code_of_open(errno), "%s", path);
+	if (fstat(source.fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(source.fd, 0, SEEK_CUR) == 0) {
+		source.can_map = true;
+		source.size = (uint64_t)st.st_size;
+	}
+	*ret = source;
+	return 0;
+}
+
+int file_read(const char *path, struct image *ret, struct error *err)
+{
+	struct source source;
+	struct image image = { 0 };
+	int status = source_open(&source, path, err);
+	if (status < 0)
+		return status;
+	status = read_image(&source, &image, err);
+	if (source.fd != STDIN_FILENO)
+		close(source.fd); /* what is mapped stays mapped */
+	if (status < 0) {
+		image_done(&image);
+		return status;
+	}
+	*ret = image;
+	ret->memory = &ret->ram;
+	return 0;
+}
+
+int file_verify_ram(const struct image *image, struct error *err)
+{
+	const uint32_t *expected = (const uint32_t *)(const void *)image->ram_checksums.data;
+	if (image->ram_checksums.size == 0)
+		return 0; /* a stream's records were checked as they came */
+	for (unsigned i = 0; i < image->ram.nr_regions; i++) {
+		const struct memory_region *region = &image->ram.regions[i];
+		for (uint64_t chunk = 0; chunk < ram_chunks(region->range.size); chunk++, expected++) {
+			uint32_t crc;
+			ram_visit_chunk(region, chunk, NULL, NULL, &crc);
+			if (crc != *expected)
+				return error_set(err, ERROR_DATA,
+						 "damaged: RAM 0x%" PRIx64 "-0x%" PRIx64 ", checksum 0x%08x, expected 0x%08x",
+						 region->range.gpa + chunk * FORMAT_CHUNK,
+						 region->range.gpa + chunk * FORMAT_CHUNK +
+							 ram_chunk_size(region->range.size, chunk) - 1,
+						 crc, *expected);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,115 @@
+#include "image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int image_add(struct image *image, const struct component *component, uint16_t instance, struct bytes payload,
+	      struct error *err)
+{
+	struct section *grown = realloc(image->sections, (image->nr_sections + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s", component->name);
+	image->sections = grown;
+	struct section section = { .component = component, .instance = instance };
+	if (buffer_append(&section.payload, payload.data, payload.size) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s of %zu bytes",
+				 component->name, payload.size);
+	image->sections[image->nr_sections++] = section;
+	return 0;
+}
+
+const struct section *image_find(const struct image *image, const struct component *component, unsigned instance)
+{
+	for (size_t i = 0; i < image->nr_sections; i++)
+		if (image->sections[i].component == component && image->sections[i].instance == instance)
+			return &image->sections[i];
+	return NULL;
+}
+
+const struct section *image_find_named(const struct image *image, const char *component, unsigned instance)
+{
+	return image_find(image, component_by_name(component), instance);
+}
+
+const struct machine *image_machine(const struct image *image)
+{
+	const struct section *section = image_find_named(image, "machine", 0);
+	return section != NULL ? (const struct machine *)(const void *)section->payload.data : NULL;
+}
+
+bool image_cpuid(const struct image *image, unsigned vcpu, struct cpuid *ret)
+{
+	const struct section *section = image_find_named(image, "cpuid", vcpu);
+	if (section == NULL)
+		return false;
+	*ret = (struct cpuid){ .nent = (uint32_t)(section->payload.size / sizeof(ret->entries[0])) };
+	memcpy(ret->entries, section->payload.data, section->payload.size);
+	return true;
+}
+
+static int validate_component(const struct image *image, const struct component *component,
+			      const struct machine *machine, struct error *err)
+{
+	unsigned instances = component_instances(component, machine);
+	char where[16];
+	for (unsigned i = 0; i < VM_VCPUS_MAX; i++) {
+		const struct section *section = image_find(image, component, i);
+		component_where(component, i, where, sizeof(where));
+		if (section == NULL && i < instances && !component->is_optional)
+			return error_set(err, ERROR_DATA, "section %s of %s is missing", component->name, where);
+		if (section != NULL && i >= instances)
+			return error_set(err, ERROR_DATA, "section %s of %s belongs to nothing in this machine",
+					 component->name, where);
+		if (section == NULL)
+			continue;
+		if (component_validate(component, machine, i, buffer_bytes(&section->payload), err) < 0)
+			return error_prefix(err, "section %s of %s", component->name, where);
+	}
+	return 0;
+}
+
+int image_validate(const struct image *image, struct error *err)
+{
+	const struct section *first = image_find_named(image, "machine", 0);
+	if (first == NULL || first->payload.size != sizeof(struct machine))
+		return error_set(err, ERROR_DATA, "section machine is missing or not of %zu bytes",
+				 sizeof(struct machine));
+	const struct machine *machine = image_machine(image);
+	if (machine_check(machine, err) < 0)
+		return error_prefix(err, "section machine");
+	for (size_t i = 0; i < component_table_size; i++) {
+		const struct component *component = &component_table[i];
+		if (component->shape == COMPONENT_RAM)
+			continue;
+		int status = validate_component(image, component, machine, err);
+		if (status < 0)
+			return status;
+	}
+	return 0;
+}
+
+int image_copy(const struct image *image, struct image *ret, struct error *err)
+{
+	struct image copy = { .header = image->header, .memory = image->memory };
+	for (size_t i = 0; i < image->nr_sections; i++) {
+		const struct section *section = &image->sections[i];
+		int status = image_add(&copy, section->component, section->instance, buffer_bytes(&section->payload),
+				       err);
+		if (status < 0) {
+			image_done(&copy);
+			return status;
+		}
+	}
+	*ret = copy;
+	return 0;
+}
+
+void image_done(struct image *image)
+{
+	for (size_t i = 0; i < image->nr_sections; i++)
+		buffer_done(&image->sections[i].payload);
+	free(image->sections);
+	buffer_done(&image->ram_checksums);
+	memory_done(&image->ram);
+	*image = (struct image){ 0 };
+}

@@ -1,0 +1,77 @@
+#include "ram.h"
+
+#include "crc32c.h"
+#include "format.h"
+
+static const uint8_t zero_page[MEMORY_PAGE];
+
+uint64_t ram_chunks(uint64_t region_size)
+{
+	return (region_size + FORMAT_CHUNK - 1) / FORMAT_CHUNK;
+}
+
+uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk)
+{
+	uint64_t start = chunk * FORMAT_CHUNK, left = region_size - start;
+	return left < FORMAT_CHUNK ? left : FORMAT_CHUNK;
+}
+
+static uint32_t crc_of_zeros(uint32_t crc, uint64_t size)
+{
+	for (; size > 0; size -= MEMORY_PAGE)
+		crc = crc32c(crc, zero_page, MEMORY_PAGE);
+	return crc;
+}
+
+/* A run of pages that is being collected. */
+struct run {
+	int (*visit)(const struct memory_region *region, uint64_t offset, uint64_t size, void *context);
+	void *context;
+	uint64_t start, size;
+};
+
+static int run_end(struct run *run, const struct memory_region *region)
+{
+	int result = run->size > 0 && run->visit != NULL ? run->visit(region, run->start, run->size, run->context) : 0;
+	run->size = 0;
+	return result;
+}
+
+static int run_page(struct run *run, const struct memory_region *region, uint64_t offset)
+{
+	int result = 0;
+	if (bytes_are_zero(region->hva + offset, MEMORY_PAGE))
+		return run_end(run, region);
+	if (run->size == 0 || run->start + run->size != offset) {
+		result = run_end(run, region);
+		run->start = offset;
+	}
+	run->size += MEMORY_PAGE;
+	return result;
+}
+
+int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
+		    int (*visit)(const struct memory_region *region, uint64_t offset, uint64_t size, void *context),
+		    void *context, uint32_t *ret_crc)
+{
+	struct run run = { .visit = visit, .context = context };
+	uint64_t at = chunk * FORMAT_CHUNK, end = at + ram_chunk_size(region->range.size, chunk);
+	uint64_t data, data_end;
+	uint32_t crc = 0;
+	int result = 0;
+	while (at < end && result == 0) {
+		if (!memory_next_data(region, at, &data, &data_end) || data > end)
+			data = data_end = end;
+		if (data_end > end)
+			data_end = end;
+		if (ret_crc != NULL)
+			crc = crc32c(crc_of_zeros(crc, data - at), region->hva + data, data_end - data);
+		for (at = data; at < data_end && result == 0; at += MEMORY_PAGE)
+			result = run_page(&run, region, at);
+	}
+	if (result == 0)
+		result = run_end(&run, region);
+	if (ret_crc != NULL)
+		*ret_crc = crc;
+	return result;
+}

@@ -1,0 +1,25 @@
+/*
+ * RAM by chunks: which pages hold anything, and the checksum of each chunk.
+ */
+#ifndef STASIS_SNAPSHOT_RAM_H
+#define STASIS_SNAPSHOT_RAM_H
+
+#include <stdint.h>
+
+#include "vmm/memory.h"
+
+/* How many chunks (format.h) a region has, the last of which may be short. */
+uint64_t ram_chunks(uint64_t region_size);
+
+/* Bytes of chunk number chunk of a region. */
+uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk);
+
+/*
+ * Calls visit for each run of pages of the chunk that are not all zero, in ascending order, until it returns non-zero;
+ * returns that value, or 0.  offset is in the region.  *ret_crc, where it is not NULL, gets the CRC-32C of the whole chunk.
+ */
+int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
+		    int (*visit)(const struct memory_region *region, uint64_t offset, uint64_t size, void *context),
+		    void *context, uint32_t *ret_crc);
+
+#endif

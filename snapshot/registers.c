@@ -1,0 +1,134 @@
+#include "registers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MSR(index) KVM_X86_REG_MSR(index)
+#define TABLE_SIZE(table) (sizeof(table) / sizeof((table)[0]))
+
+/* clang-format off */
+
+static const struct register_rule rules[] = {
+	/* A deadline that has passed fires when it is written, which is after everything was compared. */
+	{ .id = MSR(0x6e0), .stage = STAGE_ARM },
+	/* KVM writes the time of boot to where these point (arch/x86/kvm/x86.c, kvm_write_wall_clock()). */
+	{ .id = MSR(0x11), .stage = STAGE_VCPU, .ram_bytes = 12, .address_mask = ~0ull },
+	{ .id = MSR(0x4b564d00), .stage = STAGE_VCPU, .ram_bytes = 12, .address_mask = ~0ull },
+	/* Linux 6.18 updates the guest's time at once when these are set on a vCPU that has not run yet (measured). */
+	{ .id = MSR(0x12), .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull },
+	{ .id = MSR(0x4b564d01), .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull },
+};
+
+static const struct register_rule usual = { .stage = STAGE_VCPU, .rule = FIELD_EXACT };
+
+static const struct {
+	uint64_t id;
+	const char *why;
+} exclusions[] = {
+	{ MSR(0x10), "the component tsc has it: written as a register, KVM would guess whether vCPUs are to be synchronised" },
+	{ MSR(0x1b), "the component sregs has it (apic_base)" },
+	{ MSR(0xc0000080), "the component sregs has it (efer)" },
+	{ MSR(0x4b564dff), "the kernel's private number for GUEST_SSP, which has a register id of its own" },
+};
+
+/* State that KVM's list leaves out, as first and last number. */
+static const struct {
+	uint32_t first, last;
+	const char *what;
+} unlisted[] = {
+	{ 0x17a, 0x17b, "IA32_MCG_STATUS, IA32_MCG_CTL" },
+	{ 0x200, 0x20f, "IA32_MTRR_PHYSBASE and PHYSMASK, eight of each" },
+	{ 0x250, 0x250, "IA32_MTRR_FIX64K_00000" },
+	{ 0x258, 0x259, "IA32_MTRR_FIX16K" },
+	{ 0x268, 0x26f, "IA32_MTRR_FIX4K" },
+	{ 0x277, 0x277, "IA32_PAT" },
+	{ 0x2ff, 0x2ff, "IA32_MTRR_DEF_TYPE" },
+};
+
+/* clang-format on */
+
+/* Banks of four MSRs each (SDM volume 3, 16.3.2), their number from IA32_MCG_CAP; CTL2 stands apart. */
+#define MCE_FIRST 0x400u
+#define MCE_BANK_MSRS 4u
+#define MCE_CTL2_FIRST 0x280u
+#define MCE_BANKS_MAX 32u
+#define MCG_BANKS(cap) ((uint32_t)((cap) & 0xff))
+#define MSR_MCG_CAP MSR(0x179)
+
+const struct register_rule *register_rule(uint64_t id)
+{
+	for (size_t i = 0; i < TABLE_SIZE(rules); i++)
+		if (rules[i].id == id)
+			return &rules[i];
+	return &usual;
+}
+
+const char *register_exclusion(uint64_t id)
+{
+	for (size_t i = 0; i < TABLE_SIZE(exclusions); i++)
+		if (exclusions[i].id == id)
+			return exclusions[i].why;
+	return NULL;
+}
+
+static bool add_range(struct buffer *ids, uint32_t first, uint32_t last)
+{
+	for (uint32_t index = first; index <= last; index++) {
+		uint64_t id = MSR(index);
+		if (buffer_append(ids, &id, sizeof(id)) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool add_unlisted(struct buffer *ids, const struct vm *vm, unsigned vcpu)
+{
+	uint64_t cap;
+	for (size_t i = 0; i < TABLE_SIZE(unlisted); i++)
+		if (!add_range(ids, unlisted[i].first, unlisted[i].last))
+			return false;
+	if (kvm_reg_get(vm->vcpus[vcpu].fd, vm->reg_access, MSR_MCG_CAP, &cap) != 0)
+		return true;
+	uint32_t banks = MCG_BANKS(cap) < MCE_BANKS_MAX ? MCG_BANKS(cap) : MCE_BANKS_MAX;
+	return banks == 0 || (add_range(ids, MCE_FIRST, MCE_FIRST + banks * MCE_BANK_MSRS - 1) &&
+			      add_range(ids, MCE_CTL2_FIRST, MCE_CTL2_FIRST + banks - 1));
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+	return left < right ? -1 : left > right;
+}
+
+/* Sorts, and drops what stands twice or is excluded. */
+static size_t tidy(uint64_t *ids, size_t nr)
+{
+	size_t kept = 0;
+	qsort(ids, nr, sizeof(ids[0]), by_id);
+	for (size_t i = 0; i < nr; i++)
+		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL)
+			ids[kept++] = ids[i];
+	return kept;
+}
+
+int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_t *ret_nr, struct error *err)
+{
+	uint64_t *msrs = NULL, *synthetic = NULL;
+	size_t nr_msrs = 0, nr_synthetic = 0;
+	struct buffer ids = { 0 };
+	int status = kvm_reg_list_msrs(vm->kvm_fd, &msrs, &nr_msrs, err);
+	if (status == 0 && vm->reg_access == KVM_REG_ACCESS_ONE_REG)
+		status = kvm_reg_list_synthetic(vm->vcpus[vcpu].fd, &synthetic, &nr_synthetic, err);
+	if (status == 0 && (!add_unlisted(&ids, vm, vcpu) || buffer_append(&ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
+			    buffer_append(&ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL))
+		status = error_set(err, ERROR_SYSTEM, "no memory for a list of registers");
+	free(msrs);
+	free(synthetic);
+	if (status < 0) {
+		buffer_done(&ids);
+		return status;
+	}
+	*ret_ids = (uint64_t *)(void *)ids.data;
+	*ret_nr = tidy(*ret_ids, ids.size / sizeof(uint64_t));
+	return 0;
+}

@@ -1,0 +1,110 @@
+#include "save.h"
+
+#include <cpuid.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+/* CPUID leaves 80000002H to 80000004H: the brand, 48 bytes (SDM volume 2, CPUID). */
+#define BRAND_LEAF 0x80000002
+#define BRAND_LEAVES 3
+
+static void describe_cpu(struct image_header *header)
+{
+	uint32_t max = __get_cpuid_max(0x80000000, NULL), regs[4];
+	__cpuid(0, regs[0], regs[1], regs[2], regs[3]);
+	memcpy(header->cpu_vendor, &regs[1], 4);
+	memcpy(header->cpu_vendor + 4, &regs[3], 4);
+	memcpy(header->cpu_vendor + 8, &regs[2], 4);
+	for (uint32_t i = 0; i < BRAND_LEAVES && max >= BRAND_LEAF + i; i++) {
+		__cpuid(BRAND_LEAF + i, regs[0], regs[1], regs[2], regs[3]);
+		memcpy(header->cpu_brand + i * sizeof(regs), regs, sizeof(regs));
+	}
+}
+
+static int describe(struct image_header *header, struct error *err)
+{
+	struct utsname name;
+	struct timespec now;
+	if (getrandom(header->id, sizeof(header->id), 0) != (ssize_t)sizeof(header->id))
+		return error_errno(err, ERROR_SYSTEM, "an id for the snapshot");
+	clock_gettime(CLOCK_REALTIME, &now);
+	header->created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	snprintf(header->writer, sizeof(header->writer), "stasis " STASIS_VERSION);
+	if (uname(&name) == 0)
+		snprintf(header->kernel, sizeof(header->kernel), "%.15s %.70s", name.sysname, name.release);
+	describe_cpu(header);
+	return 0;
+}
+
+/* The rows of the table, those with a lower rank first; rows of equal rank as they stand. */
+static void sort_by_rank(const struct component *ret[COMPONENTS_MAX])
+{
+	for (size_t i = 0; i < component_table_size; i++) {
+		size_t at = i;
+		for (; at > 0 && ret[at - 1]->save_rank > component_table[i].save_rank; at--)
+			ret[at] = ret[at - 1];
+		ret[at] = &component_table[i];
+	}
+}
+
+static int save_component(const struct component *component, struct vm *vm, struct image *image, struct error *err)
+{
+	unsigned instances = component_instances(component, &vm->machine);
+	for (unsigned i = 0; i < instances; i++) {
+		struct buffer payload = { 0 };
+		int status = component_save(component, vm, i, &payload, err);
+		if (status == 0 && (payload.size > 0 || !component->is_optional))
+			status = image_add(image, component, (uint16_t)i, buffer_bytes(&payload), err);
+		buffer_done(&payload);
+		if (status < 0) {
+			char where[16];
+			component_where(component, i, where, sizeof(where));
+			return error_prefix(err, "saving %s of %s", component->name, where);
+		}
+	}
+	return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct section *left = a, *right = b;
+	if (left->component != right->component)
+		return left->component < right->component ? -1 : 1;
+	return (int)left->instance - (int)right->instance;
+}
+
+int save_stages(struct vm *vm, uint8_t stages, struct image *ret, struct error *err)
+{
+	const struct component *order[COMPONENTS_MAX];
+	struct image image = { .memory = &vm->memory };
+	int status = 0;
+	sort_by_rank(order);
+	for (size_t i = 0; i < component_table_size && status == 0; i++)
+		if (order[i]->shape != COMPONENT_RAM && (order[i]->stages & stages) != 0)
+			status = save_component(order[i], vm, &image, err);
+	if (status < 0) {
+		image_done(&image);
+		return status;
+	}
+	qsort(image.sections, image.nr_sections, sizeof(image.sections[0]), by_place);
+	*ret = image;
+	return 0;
+}
+
+int save_image(struct vm *vm, struct image *ret, struct error *err)
+{
+	struct image image = { 0 };
+	int status = save_stages(vm, UINT8_MAX, &image, err);
+	if (status == 0)
+		status = describe(&image.header, err);
+	if (status < 0) {
+		image_done(&image);
+		return status;
+	}
+	*ret = image;
+	return 0;
+}

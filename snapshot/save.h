@@ -1,0 +1,18 @@
+/*
+ * From a paused machine to an image, in the order in which reading disturbs nothing.
+ */
+#ifndef STASIS_SNAPSHOT_SAVE_H
+#define STASIS_SNAPSHOT_SAVE_H
+
+#include "image.h"
+
+/*
+ * Takes all state of a paused machine; RAM stays the machine's (ret->memory points to it).  The guest is not changed.
+ * The caller frees *ret (image_done()).  Errors name the component and what KVM said.
+ */
+int save_image(struct vm *vm, struct image *ret, struct error *err);
+
+/* Takes only the components that have a stage in stages (bits 1 << STAGE_*): for reading back. */
+int save_stages(struct vm *vm, uint8_t stages, struct image *ret, struct error *err);
+
+#endif

@@ -1,0 +1,214 @@
+#include "exit.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vcpu.h"
+
+#define CR0_PE (1ull << 0)
+#define CR0_PG (1ull << 31)
+#define EFER_LMA (1ull << 10)
+#define SHOWN_BYTES 15 /* the longest instruction (SDM volume 2, 2.3.11) */
+
+/* Where the CPU starts after INIT or RESET (SDM volume 3, table 10-1). */
+#define RESET_CS_SELECTOR 0xf000
+#define RESET_RIP 0xfff0
+
+__attribute__((format(printf, 4, 5))) static void append(char *text, size_t size, size_t *used, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(text + *used, size - *used, format, args);
+	va_end(args);
+	if (n > 0)
+		*used += (size_t)n < size - *used ? (size_t)n : size - *used - 1;
+}
+
+static const char *mode_name(const struct kvm_sregs *sregs)
+{
+	if ((sregs->cr0 & CR0_PE) == 0)
+		return "real mode";
+	if ((sregs->efer & EFER_LMA) != 0)
+		return sregs->cs.l != 0 ? "64-bit mode" : "compatibility mode";
+	if ((sregs->cr0 & CR0_PG) != 0)
+		return sregs->cs.db != 0 ? "32-bit protected mode with paging" : "16-bit protected mode with paging";
+	return sregs->cs.db != 0 ? "32-bit protected mode" : "16-bit protected mode";
+}
+
+static void append_bytes(const struct vcpu *vcpu, uint64_t linear, char *text, size_t size, size_t *used)
+{
+	append(text, size, used, "bytes there:");
+	unsigned shown = 0;
+	for (; shown < SHOWN_BYTES; shown++) {
+		struct kvm_translation at = { .linear_address = linear + shown };
+		uint8_t byte;
+		if (kvm_call(vcpu->fd, KVM_TRANSLATE, &at) < 0 || !at.valid ||
+		    !memory_read(&vcpu->vm->memory, at.physical_address, &byte, 1))
+			break;
+		append(text, size, used, " %02x", byte);
+	}
+	append(text, size, used, shown == 0 ? " none, no memory is mapped there\n" : "\n");
+}
+
+void exit_describe(const struct vcpu *vcpu, char *ret, size_t size)
+{
+	struct kvm_regs r;
+	struct kvm_sregs s;
+	size_t used = 0;
+	ret[0] = '\0';
+	if (kvm_call(vcpu->fd, KVM_GET_REGS, &r) < 0 || kvm_call(vcpu->fd, KVM_GET_SREGS, &s) < 0) {
+		append(ret, size, &used, "its registers cannot be read");
+		return;
+	}
+	append(ret, size, &used, "%s, CS:RIP %04x:%" PRIx64 ", ", mode_name(&s), s.cs.selector, (uint64_t)r.rip);
+	append_bytes(vcpu, (s.efer & EFER_LMA) != 0 && s.cs.l != 0 ? r.rip : s.cs.base + r.rip, ret, size, &used);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "rax", r.rax }, { "rbx", r.rbx }, { "rcx", r.rcx }, { "rdx", r.rdx },	      { "rsi", r.rsi },
+		{ "rdi", r.rdi }, { "rbp", r.rbp }, { "rsp", r.rsp }, { "r8", r.r8 },	      { "r9", r.r9 },
+		{ "r10", r.r10 }, { "r11", r.r11 }, { "r12", r.r12 }, { "r13", r.r13 },	      { "r14", r.r14 },
+		{ "r15", r.r15 }, { "rip", r.rip }, { "rflags", r.rflags }, { "cr0", s.cr0 }, { "cr2", s.cr2 },
+		{ "cr3", s.cr3 }, { "cr4", s.cr4 }, { "efer", s.efer },	    { "ss", s.ss.selector },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		append(ret, size, &used, "%s%s=%" PRIx64, i % 8 == 0 ? (i == 0 ? "" : "\n") : " ", rows[i].name,
+		       rows[i].value);
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct vcpu *vcpu, const char *format, ...)
+{
+	struct error error = { .code = ERROR_INTERNAL };
+	size_t used = 0;
+	va_list args;
+	append(error.text, sizeof(error.text), &used, "vCPU %u: ", vcpu->id);
+	va_start(args, format);
+	vsnprintf(error.text + used, sizeof(error.text) - used, format, args);
+	va_end(args);
+	used = strlen(error.text);
+	append(error.text, sizeof(error.text), &used, "\n");
+	exit_describe(vcpu, error.text + used, sizeof(error.text) - used);
+	vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
+}
+
+static void trace(struct vcpu *vcpu, const char *kind, bool is_write, uint64_t address, uint32_t size, uint64_t value,
+		  const char *device)
+{
+	struct vm *vm = vcpu->vm;
+	if (vm->ops->trace == NULL)
+		return;
+	char text[128];
+	snprintf(text, sizeof(text), "%s %s 0x%" PRIx64 " size %u value 0x%" PRIx64 " (%s)", kind,
+		 is_write ? "write" : "read", address, size, value, device);
+	vm->ops->trace(vm->ops_context, vcpu->id, text);
+}
+
+static void handle_io(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	struct vm *vm = vcpu->vm;
+	const struct bus_range *range = bus_find(&vm->bus, run->io.port);
+	const char *device = range != NULL ? range->name : "no device";
+	uint8_t *data = (uint8_t *)vcpu->run + run->io.data_offset;
+	bool is_write = run->io.direction == KVM_EXIT_IO_OUT;
+	pthread_mutex_lock(&vm->device_lock);
+	vm->device_vcpu = vcpu;
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		uint32_t value = 0;
+		if (is_write) {
+			memcpy(&value, data, run->io.size);
+			bus_write(&vm->bus, run->io.port, run->io.size, value);
+		} else {
+			value = bus_read(&vm->bus, run->io.port, run->io.size);
+			memcpy(data, &value, run->io.size);
+		}
+		trace(vcpu, "port", is_write, run->io.port, run->io.size, value, device);
+	}
+	vm->device_vcpu = NULL;
+	pthread_mutex_unlock(&vm->device_lock);
+}
+
+/* No device has MMIO: a read gives ones, as on a bus that nobody answers on. */
+static void handle_mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint64_t value = 0;
+	if (!run->mmio.is_write)
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	memcpy(&value, run->mmio.data, sizeof(run->mmio.data));
+	trace(vcpu, "mmio", run->mmio.is_write, run->mmio.phys_addr, run->mmio.len, value, "no device");
+}
+
+/*
+ * SVM resets the vCPU before user space sees a triple fault (arch/x86/kvm/svm/svm.c: shutdown_interception()), so the
+ * registers are then not those of the guest.
+ */
+static void handle_shutdown(struct vcpu *vcpu)
+{
+	struct kvm_regs regs = { 0 };
+	struct kvm_sregs sregs = { 0 };
+	kvm_call(vcpu->fd, KVM_GET_REGS, &regs);
+	kvm_call(vcpu->fd, KVM_GET_SREGS, &sregs);
+	if (regs.rip == RESET_RIP && sregs.cs.selector == RESET_CS_SELECTOR)
+		fail(vcpu, "triple fault; this KVM has reset the vCPU, so where it happened is lost.  After the reset:");
+	else
+		fail(vcpu, "triple fault");
+}
+
+static void handle_internal_error(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		fail(vcpu, "this KVM cannot emulate the instruction at RIP");
+	else
+		fail(vcpu, "KVM internal error, suberror %u", run->internal.suberror);
+}
+
+static void handle_fail_entry(struct vcpu *vcpu)
+{
+	fail(vcpu, "the CPU refused to enter the guest, reason 0x%llx",
+	     (unsigned long long)vcpu->run->fail_entry.hardware_entry_failure_reason);
+}
+
+static void handle_halt(struct vcpu *vcpu)
+{
+	vcpu_report(vcpu, VM_EVENT_HALTED, 0, NULL);
+}
+
+static void handle_nothing(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
+static void handle_unknown(struct vcpu *vcpu)
+{
+	fail(vcpu, "KVM exit reason %u, which nothing here asked for", vcpu->run->exit_reason);
+}
+
+static void (*const handlers[])(struct vcpu *vcpu) = {
+	[KVM_EXIT_IO] = handle_io,
+	[KVM_EXIT_MMIO] = handle_mmio,
+	[KVM_EXIT_HLT] = handle_halt,
+	[KVM_EXIT_SHUTDOWN] = handle_shutdown,
+	[KVM_EXIT_FAIL_ENTRY] = handle_fail_entry,
+	[KVM_EXIT_INTERNAL_ERROR] = handle_internal_error,
+	[KVM_EXIT_INTR] = handle_nothing,
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = handle_nothing,
+	[KVM_EXIT_SET_TPR] = handle_nothing,
+};
+
+void exit_handle(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	uint32_t reason = vcpu->run->exit_reason;
+	if (reason < sizeof(handlers) / sizeof(handlers[0]) && handlers[reason] != NULL)
+		handlers[reason](vcpu);
+	else
+		handle_unknown(vcpu);
+	uint64_t exits = atomic_fetch_add(&vm->exits, 1) + 1;
+	if (exits == vm->exits_wanted)
+		vcpu_report(vcpu, VM_EVENT_EXITS, 0, NULL);
+}

@@ -1,0 +1,201 @@
+#include "vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "exit.h"
+
+/* The signal that fetches a vCPU out of KVM_RUN.  Never delivered: blocked outside KVM_RUN, taken by sigtimedwait(). */
+#define KICK_SIGNAL SIGRTMIN
+
+/* Exits that one instruction may need to be finished: a REP string instruction makes one for each page it touches. */
+#define FINISH_EXITS_MAX 65536
+
+#define KERNEL_SIGSET_BYTES 8 /* sizeof(sigset_t) of the kernel, 64 signals */
+
+int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err)
+{
+	struct vcpu *vcpu = &vm->vcpus[id];
+	*vcpu = (struct vcpu){ .vm = vm, .id = id, .fd = -1 };
+	vm->nr_vcpus = id + 1;
+	vcpu->fd = kvm_call_value(vm->fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0)
+		return error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_CREATE_VCPU", id);
+	void *run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED)
+		return error_errno(err, ERROR_SYSTEM, "vCPU %u: mapping its kvm_run", id);
+	vcpu->run = run;
+	vcpu->run_size = run_size;
+	return 0;
+}
+
+int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid)
+{
+	struct cpuid argument = *cpuid;
+	if (kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, &argument) < 0)
+		return -1;
+	vcpu->cpuid = *cpuid;
+	return 0;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	if (vcpu->has_thread)
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_report(struct vcpu *vcpu, enum vm_event_kind kind, uint32_t value, const struct error *error)
+{
+	struct vm *vm = vcpu->vm;
+	pthread_mutex_lock(&vm->lock);
+	if (vcpu->event.kind == VM_EVENT_NONE) {
+		vcpu->event = (struct vm_event){ .kind = kind, .vcpu = vcpu->id, .value = value };
+		if (error != NULL)
+			vcpu->event.error = *error;
+		eventfd_write(vm->event_fd, 1);
+	}
+	if (!vm->pause_wanted) {
+		vm->pause_wanted = true;
+		for (unsigned i = 0; i < vm->nr_vcpus; i++)
+			if (i != vcpu->id)
+				vcpu_kick(&vm->vcpus[i]);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+static void take_kicks(void)
+{
+	sigset_t kick;
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	while (sigtimedwait(&kick, NULL, &(struct timespec){ 0 }) == KICK_SIGNAL)
+		;
+}
+
+/* One KVM_RUN and its exit.  Returns whether it came back without an exit: nothing is pending in the kernel then. */
+static bool run_once(struct vcpu *vcpu)
+{
+	vcpu->has_run = true;
+	if (kvm_call_value(vcpu->fd, KVM_RUN, 0) < 0) {
+		if (errno == EINTR)
+			return true;
+		if (errno != EAGAIN) { /* EAGAIN: an application processor was started */
+			struct error error;
+			error_errno(&error, ERROR_INTERNAL, "vCPU %u: KVM_RUN", vcpu->id);
+			vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
+			return true;
+		}
+		return false;
+	}
+	exit_handle(vcpu);
+	return false;
+}
+
+/*
+ * Makes the vCPU's state complete.  An exit's instruction is finished by the next KVM_RUN, which immediate_exit ends
+ * before the guest goes on; a LAPIC timer that has fired reaches IRR only in a KVM_RUN that gets as far as
+ * entering the guest, which a pending signal prevents (arch/x86/kvm/x86.c: vcpu_run(), kvm_inject_pending_timer_irqs()).
+ */
+static void finish_exits(struct vcpu *vcpu)
+{
+	unsigned exits = 0;
+	vcpu->run->immediate_exit = 1;
+	while (!run_once(vcpu) && exits < FINISH_EXITS_MAX)
+		exits++;
+	vcpu->run->immediate_exit = 0;
+	do {
+		pthread_kill(pthread_self(), KICK_SIGNAL);
+	} while (!run_once(vcpu) && exits++ < FINISH_EXITS_MAX);
+	take_kicks();
+	vcpu->has_run = false;
+}
+
+/* Called and left with vm->lock held. */
+static void park(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	if (vcpu->has_run) {
+		pthread_mutex_unlock(&vm->lock);
+		finish_exits(vcpu);
+		pthread_mutex_lock(&vm->lock);
+	}
+	vm->nr_parked++;
+	pthread_cond_broadcast(&vm->changed);
+	while (vm->pause_wanted && !vm->stop_wanted)
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	vm->nr_parked--;
+}
+
+/* In KVM_RUN, what the thread blocks is blocked too, but for the kick. */
+static int set_signal_mask(struct vcpu *vcpu, const sigset_t *blocked)
+{
+	struct {
+		struct kvm_signal_mask header;
+		uint8_t set[KERNEL_SIGSET_BYTES];
+	} mask = { .header.len = KERNEL_SIGSET_BYTES };
+	sigset_t set = *blocked;
+	sigdelset(&set, KICK_SIGNAL);
+	memcpy(mask.set, &set, KERNEL_SIGSET_BYTES);
+	return kvm_call_sized(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	struct vm *vm = vcpu->vm;
+	pthread_mutex_lock(&vm->lock);
+	while (!vm->stop_wanted) {
+		if (vm->pause_wanted) {
+			park(vcpu);
+			continue;
+		}
+		pthread_mutex_unlock(&vm->lock);
+		if (run_once(vcpu))
+			take_kicks();
+		pthread_mutex_lock(&vm->lock);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return NULL;
+}
+
+/* Signals other than those that a thread's own mistakes raise belong to the main thread. */
+static void block_signals(sigset_t *ret_blocked, sigset_t *ret_before)
+{
+	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP };
+	sigfillset(ret_blocked);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(ret_blocked, own[i]);
+	pthread_sigmask(SIG_SETMASK, ret_blocked, ret_before);
+}
+
+int vcpu_start(struct vcpu *vcpu, struct error *err)
+{
+	sigset_t blocked, before;
+	block_signals(&blocked, &before); /* the new thread inherits it */
+	int status = 0, result = 0;
+	if (set_signal_mask(vcpu, &blocked) < 0)
+		status = error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
+	else
+		result = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	if (result != 0)
+		status = error_set(err, ERROR_SYSTEM, "vCPU %u: starting its thread: %s", vcpu->id, strerror(result));
+	vcpu->has_thread = status == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
+void vcpu_done(struct vcpu *vcpu)
+{
+	if (vcpu->has_thread)
+		pthread_join(vcpu->thread, NULL);
+	if (vcpu->run != NULL)
+		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+}

@@ -1,0 +1,30 @@
+/*
+ * A vCPU's thread: runs the guest, hands exits to exit.c, parks where the machine is paused.
+ *
+ * A thread is fetched out of KVM_RUN by a signal that is blocked outside of it (KVM_SET_SIGNAL_MASK), so that a kick
+ * that comes a moment too early stays pending and is not lost.
+ */
+#ifndef STASIS_VMM_VCPU_H
+#define STASIS_VMM_VCPU_H
+
+#include "vm.h"
+
+/* Creates vCPU id of the VM and maps its kvm_run. */
+int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err);
+
+/* KVM_SET_CPUID2, and keeps the table; -1 with errno set where KVM refuses it. */
+int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid);
+
+/* Starts its thread; it parks at once. */
+int vcpu_start(struct vcpu *vcpu, struct error *err);
+
+/* Fetches its thread out of KVM_RUN. */
+void vcpu_kick(struct vcpu *vcpu);
+
+/* Notes why the machine has to stop, unless this vCPU has something to report already, and pauses the machine. */
+void vcpu_report(struct vcpu *vcpu, enum vm_event_kind kind, uint32_t value, const struct error *error);
+
+/* Waits for the thread's end (vm->stop_wanted) and frees what vcpu_create() took.  Takes half-built ones. */
+void vcpu_done(struct vcpu *vcpu);
+
+#endif

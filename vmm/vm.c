@@ -1,0 +1,291 @@
+#include "vm.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vcpu.h"
+
+#define SPLIT_IOAPIC_PINS 24 /* routes that a user-space IOAPIC would need; what KVM_CAP_SPLIT_IRQCHIP asks for */
+
+/* ---- What devices ask of the machine ---- */
+
+static void console_output(void *context, uint8_t byte)
+{
+	struct vm *vm = context;
+	vm->ops->console(vm->ops_context, byte);
+}
+
+/* Only the full controller has pins that a device in user space can drive. */
+static void serial_set_irq(void *context, bool level)
+{
+	struct vm *vm = context;
+	struct kvm_irq_level line = { .irq = UART_IRQ, .level = level };
+	if (vm->machine.irqchip == IRQCHIP_FULL)
+		kvm_call(vm->fd, KVM_IRQ_LINE, &line);
+}
+
+static void report_from_device(struct vm *vm, enum vm_event_kind kind, uint32_t value)
+{
+	vcpu_report(vm->device_vcpu, kind, value, NULL);
+}
+
+static void guest_exit(void *context, uint32_t value)
+{
+	report_from_device(context, VM_EVENT_EXIT, value);
+}
+
+static void guest_checkpoint(void *context, uint32_t value)
+{
+	report_from_device(context, VM_EVENT_CHECKPOINT, value);
+}
+
+static void guest_reset(void *context)
+{
+	report_from_device(context, VM_EVENT_RESET, 0);
+}
+
+static const struct serial_ops serial_ops = { .output = console_output, .set_irq = serial_set_irq };
+static const struct ports_ops ports_ops = {
+	.output = console_output, .exit = guest_exit, .checkpoint = guest_checkpoint, .reset = guest_reset
+};
+
+static void create_devices(struct vm *vm)
+{
+	serial_init(&vm->serial, &serial_ops, vm);
+	bus_add(&vm->bus, "uart", PORT_UART, PORT_UART_COUNT, &serial_bus_ops, &vm->serial);
+	ports_init(&vm->ports, &ports_ops, vm, &vm->bus);
+}
+
+/* ---- Making a machine ---- */
+
+static int create_slots(struct vm *vm, struct error *err)
+{
+	for (unsigned i = 0; i < vm->memory.nr_regions; i++) {
+		const struct memory_region *region = &vm->memory.regions[i];
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.flags = (region->range.flags & MEMORY_ROM) != 0 ? KVM_MEM_READONLY : 0,
+			.guest_phys_addr = region->range.gpa,
+			.memory_size = region->range.size,
+			.userspace_addr = (uintptr_t)region->hva,
+		};
+		if (kvm_call(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return error_errno(err, ERROR_SYSTEM,
+					   "memory slot %u at 0x%llx of 0x%llx bytes: KVM_SET_USER_MEMORY_REGION", i,
+					   slot.guest_phys_addr, slot.memory_size);
+	}
+	return 0;
+}
+
+static int create_irqchip(struct vm *vm, struct error *err)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	switch (vm->machine.irqchip) {
+	case IRQCHIP_FULL:
+		if (kvm_call_value(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+			return error_errno(err, ERROR_SYSTEM, "interrupt controller: KVM_CREATE_IRQCHIP");
+		if (kvm_call(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
+			return error_errno(err, ERROR_SYSTEM, "timer: KVM_CREATE_PIT2");
+		return 0;
+	case IRQCHIP_SPLIT:
+		if (kvm_enable_capability(vm->fd, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IOAPIC_PINS) < 0)
+			return error_errno(err, ERROR_SYSTEM, "interrupt controller: KVM_CAP_SPLIT_IRQCHIP");
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int create_vcpus(struct vm *vm, struct error *err)
+{
+	int run_size = kvm_call_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (run_size < (int)sizeof(struct kvm_run))
+		return error_errno(err, ERROR_SYSTEM, "KVM_GET_VCPU_MMAP_SIZE");
+	for (unsigned i = 0; i < vm->machine.nr_vcpus; i++) {
+		int status = vcpu_create(vm, i, (size_t)run_size, err);
+		if (status < 0)
+			return status;
+		uint64_t mcg_cap = vm->machine.mcg_cap;
+		if (mcg_cap != 0 && kvm_call(vm->vcpus[i].fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
+			return error_errno(err, ERROR_DIFFERENT, "vCPU %u: this host's KVM refuses IA32_MCG_CAP 0x%llx",
+					   i, (unsigned long long)mcg_cap);
+	}
+	return 0;
+}
+
+/* In an order that costs little: slots before the controller (each is 30 times as slow afterwards on some hosts). */
+static int create(struct vm *vm, struct error *err)
+{
+	uint64_t identity_map = vm->machine.identity_map_address;
+	vm->fd = kvm_call_value(vm->kvm_fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		return error_errno(err, ERROR_SYSTEM, "KVM_CREATE_VM");
+	int status = machine_enable_capabilities(&vm->machine, vm->fd, err);
+	if (status < 0)
+		return status;
+	if (identity_map != 0 && kvm_call(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
+		return error_errno(err, ERROR_SYSTEM, "KVM_SET_IDENTITY_MAP_ADDR to 0x%llx",
+				   (unsigned long long)identity_map);
+	if (vm->machine.tss_address != 0 &&
+	    kvm_call_value(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)vm->machine.tss_address) < 0)
+		return error_errno(err, ERROR_SYSTEM, "KVM_SET_TSS_ADDR to 0x%llx",
+				   (unsigned long long)vm->machine.tss_address);
+	status = create_slots(vm, err);
+	if (status == 0)
+		status = create_irqchip(vm, err);
+	if (status == 0)
+		status = create_vcpus(vm, err);
+	if (status == 0)
+		create_devices(vm);
+	return status;
+}
+
+int vm_create(struct vm **ret, int kvm_fd, const struct machine *machine, struct memory *memory,
+	      const struct vm_ops *ops, void *ops_context, struct error *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	if (vm == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory for a machine");
+	vm->kvm_fd = kvm_fd;
+	vm->fd = -1;
+	vm->machine = *machine;
+	vm->memory = *memory;
+	vm->ops = ops;
+	vm->ops_context = ops_context;
+	vm->pause_wanted = true;
+	vm->reg_access = kvm_reg_has_one_reg(kvm_fd) ? KVM_REG_ACCESS_ONE_REG : KVM_REG_ACCESS_MSRS;
+	pthread_mutex_init(&vm->device_lock, NULL);
+	pthread_mutex_init(&vm->lock, NULL);
+	pthread_cond_init(&vm->changed, NULL);
+	vm->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int status = vm->event_fd < 0 ? error_errno(err, ERROR_SYSTEM, "eventfd") : create(vm, err);
+	if (status < 0) {
+		vm->memory = (struct memory){ 0 }; /* stays the caller's */
+		vm_free(vm);
+		return status;
+	}
+	*memory = (struct memory){ 0 };
+	*ret = vm;
+	return 0;
+}
+
+static void kick_all(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_kick(&vm->vcpus[i]);
+}
+
+void vm_free(struct vm *vm)
+{
+	if (vm == NULL)
+		return;
+	pthread_mutex_lock(&vm->lock);
+	vm->stop_wanted = true;
+	kick_all(vm);
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_done(&vm->vcpus[i]);
+	if (vm->fd >= 0)
+		close(vm->fd);
+	if (vm->event_fd >= 0)
+		close(vm->event_fd);
+	memory_done(&vm->memory);
+	pthread_cond_destroy(&vm->changed);
+	pthread_mutex_destroy(&vm->lock);
+	pthread_mutex_destroy(&vm->device_lock);
+	free(vm);
+}
+
+/* ---- Running, pausing ---- */
+
+int vm_start(struct vm *vm, struct error *err)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		int status = vcpu_start(&vm->vcpus[i], err);
+		if (status < 0)
+			return status;
+	}
+	return 0;
+}
+
+static unsigned nr_threads(const struct vm *vm)
+{
+	unsigned nr = 0;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		nr += vm->vcpus[i].has_thread;
+	return nr;
+}
+
+static void wait_until_parked(struct vm *vm)
+{
+	while (vm->nr_parked < nr_threads(vm))
+		pthread_cond_wait(&vm->changed, &vm->lock);
+}
+
+void vm_pause(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->pause_wanted = true;
+	kick_all(vm);
+	wait_until_parked(vm);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+static struct vcpu *find_event(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i].event.kind != VM_EVENT_NONE)
+			return &vm->vcpus[i];
+	return NULL;
+}
+
+void vm_resume(struct vm *vm)
+{
+	/* EINVAL where the guest has no kvm-clock: harmless. */
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		kvm_call_value(vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
+	pthread_mutex_lock(&vm->lock);
+	/* Another vCPU's event that came with the last one is told first; the machine stands still until then. */
+	if (find_event(vm) == NULL) {
+		vm->pause_wanted = false;
+		pthread_cond_broadcast(&vm->changed);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+bool vm_take_event(struct vm *vm, struct vm_event *ret)
+{
+	eventfd_t ignored;
+	pthread_mutex_lock(&vm->lock);
+	struct vcpu *vcpu = find_event(vm);
+	if (vcpu != NULL) {
+		wait_until_parked(vm);
+		*ret = vcpu->event;
+		vcpu->event.kind = VM_EVENT_NONE;
+		if (find_event(vm) == NULL)
+			eventfd_read(vm->event_fd, &ignored);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return vcpu != NULL;
+}
+
+bool vm_wait(struct vm *vm, int timeout_ms, struct vm_event *ret)
+{
+	struct pollfd wait = { .fd = vm->event_fd, .events = POLLIN };
+	while (poll(&wait, 1, timeout_ms) < 0 && errno == EINTR)
+		;
+	return vm_take_event(vm, ret);
+}
+
+size_t vm_input(struct vm *vm, const uint8_t *data, size_t size)
+{
+	pthread_mutex_lock(&vm->device_lock);
+	size_t taken = serial_receive(&vm->serial, data, size);
+	pthread_mutex_unlock(&vm->device_lock);
+	return taken;
+}
