@@ -1,0 +1,110 @@
+#include <inttypes.h>
+#include <time.h>
+
+#include "command.h"
+#include "snapshot/file.h"
+#include "snapshot/inspect.h"
+
+static void print_line(const struct inspect_line *line, void *context)
+{
+	(void)context;
+	printf("%s %s %s%s%s = %s", line->where, line->component, line->name, line->id[0] != '\0' ? " " : "", line->id,
+	       line->value);
+	if (line->bits[0] != '\0')
+		printf("  [%s]", line->bits);
+	if (line->note != NULL)
+		printf("  (%s)", line->note);
+	printf("\n");
+}
+
+static void json_line(const struct inspect_line *line, void *context)
+{
+	struct json *json = context;
+	json_object_begin(json, NULL);
+	json_string(json, "where", line->where);
+	json_string(json, "component", line->component);
+	json_string(json, "name", line->name);
+	if (line->id[0] != '\0')
+		json_string(json, "id", line->id);
+	json_string(json, "value", line->value);
+	if (line->bits[0] != '\0')
+		json_string(json, "bits", line->bits);
+	if (line->note != NULL)
+		json_string(json, "note", line->note);
+	json_object_end(json);
+}
+
+static void format_id(const uint8_t id[IMAGE_ID_SIZE], char ret[2 * IMAGE_ID_SIZE + 1])
+{
+	for (size_t i = 0; i < IMAGE_ID_SIZE; i++)
+		snprintf(ret + 2 * i, 3, "%02x", id[i]);
+}
+
+static void format_time(uint64_t ns, char *ret, size_t size)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm tm;
+	if (gmtime_r(&seconds, &tm) == NULL || strftime(ret, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(ret, size, "%" PRIu64 " ns", ns);
+}
+
+/* What stands in the header: name and value, the same for text and JSON. */
+static size_t header_lines(const struct image_header *header, char values[][128], const char *names[])
+{
+	size_t nr = 0;
+	names[nr] = "id";
+	format_id(header->id, values[nr++]);
+	names[nr] = "created";
+	format_time(header->created_ns, values[nr++], 128);
+	names[nr] = "writer";
+	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->writer), header->writer);
+	names[nr] = "kernel";
+	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->kernel), header->kernel);
+	names[nr] = "cpu_vendor";
+	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->cpu_vendor), header->cpu_vendor);
+	names[nr] = "cpu_brand";
+	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->cpu_brand), header->cpu_brand);
+	return nr;
+}
+
+static int inspect(const struct options *options, int *ret_status, struct error *err)
+{
+	const char *filter = options->nr_arguments > 1 ? options->arguments[1] : NULL;
+	struct image image = { 0 };
+	struct json json = { .out = stdout };
+	char values[8][128];
+	const char *names[8];
+	int status = file_read(options->arguments[0], &image, err);
+	if (status < 0)
+		return status;
+	size_t nr = header_lines(&image.header, values, names), lines;
+	if (options->json) {
+		json_object_begin(&json, NULL);
+		for (size_t i = 0; i < nr; i++)
+			json_string(&json, names[i], values[i]);
+		json_array_begin(&json, "state");
+		lines = inspect_image(&image, filter, json_line, &json);
+		json_array_end(&json);
+		json_object_end(&json);
+		json_end(&json);
+	} else {
+		for (size_t i = 0; i < nr && filter == NULL; i++)
+			printf("%s: %s\n", names[i], values[i]);
+		lines = inspect_image(&image, filter, print_line, NULL);
+	}
+	image_done(&image);
+	if (lines == 0)
+		return error_set(err, ERROR_USAGE, "%s: nothing in the snapshot is called that", filter);
+	*ret_status = 0;
+	return 0;
+}
+
+const struct command command_inspect = {
+	.name = "inspect",
+	.arguments = "FILE [NAME]",
+	.summary = "print a snapshot's contents, or only a component or register",
+	.options = OPTIONS_JSON,
+	.arguments_min = 1,
+	.arguments_max = 2,
+	.run = inspect,
+};

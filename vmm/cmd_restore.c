@@ -1,0 +1,52 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "kvm.h"
+#include "session.h"
+#include "snapshot/file.h"
+
+static int restore(const struct options *options, int *ret_status, struct error *err)
+{
+	const char *path = options->arguments[0];
+	struct session_config config = {
+		/* The snapshot takes all of standard input. */
+		.input_fd = strcmp(path, "-") == 0 ? -1 : STDIN_FILENO,
+		.output_fd = STDOUT_FILENO,
+		.trace_io = options->trace_io,
+	};
+	struct session *session = NULL;
+	struct report report = { 0 };
+	struct image image = { 0 };
+	struct vm *vm = NULL;
+	int kvm_fd = -1, status = session_create(&session, &config, err);
+	if (status == 0)
+		status = file_read(path, &image, err);
+	if (status == 0) {
+		image.memory = &image.ram;
+		status = kvm_fd = kvm_open(err);
+	}
+	if (status >= 0)
+		status = restore_image(&image, kvm_fd, &options->restore, NULL, 0, &session_vm_ops, session, &report,
+				       &vm, err);
+	report_print(stderr, &report, status < 0 || options->restore.nr_without > 0);
+	image_done(&image);
+	report_done(&report);
+	if (status == 0)
+		status = session_run(session, vm, ret_status, err);
+	vm_free(vm);
+	session_free(session);
+	if (kvm_fd >= 0)
+		close(kvm_fd);
+	return status;
+}
+
+const struct command command_restore = {
+	.name = "restore",
+	.arguments = "FILE",
+	.summary = "restore a snapshot, verify it by reading it back, and let it go on",
+	.options = OPTIONS_REGS | OPTIONS_RESTORE | OPTIONS_RUNNING,
+	.arguments_min = 1,
+	.arguments_max = 1,
+	.run = restore,
+};

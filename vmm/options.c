@@ -1,0 +1,360 @@
+#include "options.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CODE 256 /* codes of long options, apart from characters */
+
+bool parse_number(const char *text, uint64_t *ret)
+{
+	char *end;
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	uint64_t value = strtoull(text, &end, 0);
+	if (errno != 0 || *end != '\0')
+		return false;
+	*ret = value;
+	return true;
+}
+
+/* A number with a unit behind it, in decimals if need be: "0.2s". */
+struct unit {
+	const char *suffix;
+	uint64_t factor;
+};
+
+static bool parse_with_unit(const char *text, const struct unit *units, size_t nr_units, uint64_t *ret)
+{
+	char *end;
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	double value = strtod(text, &end);
+	if (errno != 0)
+		return false;
+	for (size_t i = 0; i < nr_units; i++) {
+		if (strcmp(end, units[i].suffix) != 0)
+			continue;
+		value *= (double)units[i].factor;
+		if (value > 0x1p62)
+			return false;
+		*ret = (uint64_t)value;
+		return true;
+	}
+	return false;
+}
+
+bool parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const struct unit units[] = { { "", 1 },		 { "K", 1ull << 10 }, { "M", 1ull << 20 },
+					     { "G", 1ull << 30 }, { "T", 1ull << 40 } };
+	return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), ret_bytes);
+}
+
+bool parse_time(const char *text, uint64_t *ret_us)
+{
+	static const struct unit units[] = { { "us", 1 }, { "ms", 1000 }, { "s", 1000000 } };
+	return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), ret_us);
+}
+
+/* ---- One function an option that takes a value ---- */
+
+static int wrong(struct error *err, const char *option, const char *value, const char *expected)
+{
+	return error_set(err, ERROR_USAGE, "--%s %s: expected %s", option, value, expected);
+}
+
+static int set_mem(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_size(value, &options->mem))
+		return wrong(err, "mem", value, "a size, as in 128M or 2G");
+	return 0;
+}
+
+static int set_cpus(struct options *options, const char *value, struct error *err)
+{
+	uint64_t cpus;
+	if (!parse_number(value, &cpus) || cpus < 1 || cpus > VM_VCPUS_MAX)
+		return wrong(err, "cpus", value, "a number from 1 to 16");
+	options->cpus = (uint32_t)cpus;
+	return 0;
+}
+
+static int set_cpu(struct options *options, const char *value, struct error *err)
+{
+	if (!cpuid_baseline_parse(value, &options->baseline))
+		return wrong(err, "cpu", value, "host, x86-64-v1, x86-64-v2 or x86-64-v3");
+	return 0;
+}
+
+static int set_irqchip(struct options *options, const char *value, struct error *err)
+{
+	static const char *const names[] = {
+		[IRQCHIP_NONE] = "none", [IRQCHIP_SPLIT] = "split", [IRQCHIP_FULL] = "full"
+	};
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], value) == 0) {
+			options->irqchip = i;
+			options->has_irqchip = true;
+			return 0;
+		}
+	}
+	return wrong(err, "irqchip", value, "full, split or none");
+}
+
+static int set_regs(struct options *options, const char *value, struct error *err)
+{
+	bool one_reg = strcmp(value, "one-reg") == 0;
+	if (!one_reg && strcmp(value, "msrs") != 0)
+		return wrong(err, "regs", value, "one-reg or msrs");
+	options->restore.has_reg_access = true;
+	options->restore.reg_access = one_reg ? KVM_REG_ACCESS_ONE_REG : KVM_REG_ACCESS_MSRS;
+	return 0;
+}
+
+static int set_guest(struct options *options, const char *value, struct error *err)
+{
+	(void)err;
+	options->guest = value;
+	return 0;
+}
+
+static int set_real(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->kind = BOOT_FLAT_REAL;
+	return 0;
+}
+
+static int set_long(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->kind = BOOT_FLAT_LONG;
+	return 0;
+}
+
+static int set_load(struct options *options, const char *value, struct error *err)
+{
+	options->has_load = true;
+	if (!parse_number(value, &options->load))
+		return wrong(err, "load", value, "an address, as in 0x100000");
+	return 0;
+}
+
+static int set_entry(struct options *options, const char *value, struct error *err)
+{
+	options->has_entry = true;
+	if (!parse_number(value, &options->entry))
+		return wrong(err, "entry", value, "an address, as in 0x100000");
+	return 0;
+}
+
+static int set_append(struct options *options, const char *value, struct error *err)
+{
+	(void)err;
+	options->command_line = value;
+	return 0;
+}
+
+static int add_module(struct options *options, const char *value, struct error *err)
+{
+	if (options->nr_modules == BOOT_MODULES_MAX)
+		return error_set(err, ERROR_USAGE, "--module %s: at most %d modules", value, BOOT_MODULES_MAX);
+	options->modules[options->nr_modules++] = value;
+	return 0;
+}
+
+static int set_snapshot(struct options *options, const char *value, struct error *err)
+{
+	(void)err;
+	options->snapshot = value;
+	return 0;
+}
+
+static int set_at(struct options *options, const char *value, struct error *err)
+{
+	struct trigger at = { .has_value = true };
+	bool good;
+	if (strcmp(value, "checkpoint") == 0) {
+		at = (struct trigger){ .kind = TRIGGER_CHECKPOINT };
+		good = true;
+	} else if (strncmp(value, "checkpoint=", 11) == 0) {
+		at.kind = TRIGGER_CHECKPOINT;
+		good = parse_number(value + 11, &at.value);
+	} else if (strncmp(value, "exits=", 6) == 0) {
+		at.kind = TRIGGER_EXITS;
+		good = parse_number(value + 6, &at.value) && at.value > 0;
+	} else {
+		at.kind = TRIGGER_AFTER;
+		good = strncmp(value, "after=", 6) == 0 && parse_time(value + 6, &at.value);
+	}
+	if (!good)
+		return wrong(err, "at", value, "checkpoint, checkpoint=N, exits=N or after=TIME (200ms)");
+	options->at = at;
+	return 0;
+}
+
+static int set_continue(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->go_on = true;
+	return 0;
+}
+
+static int set_keep(struct options *options, const char *value, struct error *err)
+{
+	(void)err;
+	options->keep = value;
+	return 0;
+}
+
+static int set_until(struct options *options, const char *value, struct error *err)
+{
+	struct until until = { .kind = UNTIL_EXIT };
+	if (strcmp(value, "exit") == 0)
+		;
+	else if (parse_time(value, &until.value))
+		until.kind = UNTIL_TIME;
+	else if (parse_size(value, &until.value) && until.value > 0)
+		until.kind = UNTIL_BYTES;
+	else
+		return wrong(err, "until", value, "exit, a time (2s) or a number of bytes (4K)");
+	options->until = until;
+	return 0;
+}
+
+static int add_allow(struct options *options, const char *value, struct error *err)
+{
+	if (options->restore.nr_allow == RESTORE_NAMES_MAX)
+		return error_set(err, ERROR_USAGE, "--allow %s: at most %d names", value, RESTORE_NAMES_MAX);
+	options->restore.allow[options->restore.nr_allow++] = value;
+	return 0;
+}
+
+static int add_without(struct options *options, const char *value, struct error *err)
+{
+	uint64_t id;
+	if (options->restore.nr_without == RESTORE_NAMES_MAX)
+		return error_set(err, ERROR_USAGE, "--without %s: at most %d names", value, RESTORE_NAMES_MAX);
+	if (component_by_name(value) == NULL && !kvm_reg_parse(value, &id))
+		return wrong(err, "without", value, "a register's or a component's name, as stasis inspect prints them");
+	options->restore.without[options->restore.nr_without++] = value;
+	return 0;
+}
+
+static int set_trace_io(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->trace_io = true;
+	return 0;
+}
+
+static int set_nothing(struct options *options, const char *value, struct error *err)
+{
+	(void)options;
+	(void)value;
+	(void)err;
+	return 0;
+}
+
+static int set_json(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->json = true;
+	return 0;
+}
+
+/* ---- The table ---- */
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	const char *argument; /* NULL: takes none */
+	unsigned groups;
+	int (*set)(struct options *options, const char *value, struct error *err);
+	const char *help;
+} rows[] = {
+	{ "mem", "SIZE", OPTIONS_MACHINE, set_mem, "RAM (default 128M)" },
+	{ "cpus", "N", OPTIONS_MACHINE, set_cpus, "virtual CPUs, 1 to 16 (default 1)" },
+	{ "cpu", "MODEL", OPTIONS_MACHINE, set_cpu, "CPUID: host (default), x86-64-v1, x86-64-v2 or x86-64-v3" },
+	{ "irqchip", "KIND", OPTIONS_MACHINE, set_irqchip, "interrupt controller: full (default), split or none" },
+	{ "guest", "NAME", OPTIONS_MACHINE, set_guest, "a built-in guest instead of IMAGE (see stasis guests)" },
+	{ "real", NULL, OPTIONS_MACHINE, set_real, "IMAGE is flat real-mode code" },
+	{ "long", NULL, OPTIONS_MACHINE, set_long, "IMAGE is flat 64-bit code" },
+	{ "load", "ADDR", OPTIONS_MACHINE, set_load, "where a flat image is loaded" },
+	{ "entry", "ADDR", OPTIONS_MACHINE, set_entry, "where a flat image is entered (default: its start)" },
+	{ "append", "STRING", OPTIONS_MACHINE, set_append, "the image's command line" },
+	{ "module", "FILE", OPTIONS_MACHINE, add_module, "a module for Multiboot and PVH images (repeatable)" },
+	{ "snapshot", "FILE", OPTIONS_SNAPSHOT, set_snapshot, "write a snapshot to FILE (-: standard output)" },
+	{ "at", "WHEN", OPTIONS_SNAPSHOT | OPTIONS_ROUNDTRIP, set_at,
+	  "take it at checkpoint, checkpoint=N, exits=N or after=TIME" },
+	{ "continue", NULL, OPTIONS_SNAPSHOT, set_continue, "let the guest go on after the snapshot" },
+	{ "keep", "FILE", OPTIONS_ROUNDTRIP, set_keep, "keep the snapshot in FILE" },
+	{ "until", "WHEN", OPTIONS_ROUNDTRIP, set_until, "let both machines go on until exit, a time or a number of bytes" },
+	{ "regs", "HOW", OPTIONS_REGS, set_regs, "registers travel by one-reg or msrs (default: one-reg where KVM has it)" },
+	{ "allow", "WHAT", OPTIONS_RESTORE, add_allow,
+	  "let a difference through: a register, a component, vendor, tsc-khz (repeatable)" },
+	{ "without", "NAME", OPTIONS_RESTORE, add_without, "leave out a register or component on purpose (repeatable)" },
+	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },
+	{ "no-sandbox", NULL, OPTIONS_RUNNING, set_nothing, "do not confine the process (this version never does)" },
+	{ "json", NULL, OPTIONS_JSON, set_json, "print one JSON document" },
+};
+/* clang-format on */
+#define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+void options_print_help(FILE *out, unsigned groups)
+{
+	for (size_t i = 0; i < NR_ROWS; i++) {
+		char name[32];
+		if ((rows[i].groups & groups) == 0)
+			continue;
+		snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].argument != NULL ? " " : "",
+			 rows[i].argument != NULL ? rows[i].argument : "");
+		fprintf(out, "  %-20s %s\n", name, rows[i].help);
+	}
+	fprintf(out, "  %-20s %s\n", "--help", "print this");
+}
+
+int options_parse(int argc, char **argv, unsigned groups, struct options *ret, bool *ret_help, struct error *err)
+{
+	struct options options = { .mem = OPTIONS_MEM_DEFAULT, .cpus = 1, .irqchip = IRQCHIP_FULL, .command_line = "" };
+	struct option table[NR_ROWS + 2] = { { .name = "help", .val = 'h' } };
+	int code, status = 0, nr = 1;
+	for (size_t i = 0; i < NR_ROWS; i++)
+		if ((rows[i].groups & groups) != 0)
+			table[nr++] = (struct option){
+				.name = rows[i].name,
+				.has_arg = rows[i].argument != NULL ? required_argument : no_argument,
+				.val = FIRST_CODE + (int)i,
+			};
+	opterr = 0;
+	optind = 1;
+	while (status == 0 && (code = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+		if (code == 'h') {
+			*ret_help = true;
+			return 0;
+		}
+		if (code == ':')
+			return error_set(err, ERROR_USAGE, "%s %s: an argument is missing", argv[0], argv[optind - 1]);
+		if (code == '?')
+			return error_set(err, ERROR_USAGE, "%s %s: no such option; stasis %s --help lists them", argv[0],
+					 argv[optind - 1], argv[0]);
+		status = rows[code - FIRST_CODE].set(&options, optarg, err);
+	}
+	if (status < 0)
+		return status;
+	options.arguments = (const char *const *)(argv + optind);
+	options.nr_arguments = (unsigned)(argc - optind);
+	*ret_help = false;
+	*ret = options;
+	return 0;
+}

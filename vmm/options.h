@@ -1,0 +1,84 @@
+/*
+ * The command line as a value.  One table of options feeds parsing and --help; each command names the groups it takes.
+ */
+#ifndef STASIS_VMM_OPTIONS_H
+#define STASIS_VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "boot.h"
+#include "cpuid.h"
+#include "error.h"
+#include "snapshot/restore.h"
+
+/* Groups of options, as bits. */
+enum option_group {
+	OPTIONS_MACHINE = 1,   /* what machine, what image */
+	OPTIONS_REGS = 2,      /* how registers travel */
+	OPTIONS_SNAPSHOT = 4,  /* run: what to write and when */
+	OPTIONS_ROUNDTRIP = 8, /* roundtrip: when to take, how long to go on */
+	OPTIONS_RESTORE = 16,  /* what to let through or leave out */
+	OPTIONS_RUNNING = 32,  /* whatever runs a guest */
+	OPTIONS_JSON = 64,
+};
+
+/* When a snapshot is taken. */
+enum trigger_kind { TRIGGER_NONE, TRIGGER_CHECKPOINT, TRIGGER_EXITS, TRIGGER_AFTER };
+
+struct trigger {
+	enum trigger_kind kind;
+	bool has_value;	/* of a checkpoint: only this number */
+	uint64_t value; /* checkpoint's number, number of exits, or microseconds */
+};
+
+/* How long both machines of a roundtrip go on. */
+enum until_kind { UNTIL_DEFAULT, UNTIL_EXIT, UNTIL_TIME, UNTIL_BYTES };
+
+struct until {
+	enum until_kind kind;
+	uint64_t value; /* microseconds or bytes */
+};
+
+struct options {
+	uint64_t mem; /* bytes */
+	uint32_t cpus, irqchip;
+	enum cpuid_baseline baseline;
+	const char *guest;
+	enum boot_kind kind;
+	uint64_t load, entry;
+	bool has_load, has_entry;
+	const char *command_line;
+	const char *modules[BOOT_MODULES_MAX];
+	unsigned nr_modules;
+
+	const char *snapshot;
+	struct trigger at;
+	bool go_on;
+	const char *keep;
+	struct until until;
+
+	struct restore_options restore;
+	bool trace_io, json, has_irqchip;
+
+	const char *const *arguments;
+	unsigned nr_arguments;
+};
+
+#define OPTIONS_MEM_DEFAULT (128ull << 20)
+
+/*
+ * Parses what follows a command's name.  argv[0] is that name.  *ret_help: --help was asked for, nothing else is set.
+ */
+int options_parse(int argc, char **argv, unsigned groups, struct options *ret, bool *ret_help, struct error *err);
+
+/* The lines of --help for the groups. */
+void options_print_help(FILE *out, unsigned groups);
+
+/* "128M" to bytes, "200ms" to microseconds; false where it is neither. */
+bool parse_size(const char *text, uint64_t *ret_bytes);
+bool parse_time(const char *text, uint64_t *ret_us);
+bool parse_number(const char *text, uint64_t *ret);
+
+#endif
