@@ -38,10 +38,8 @@ static int check(const struct options *options, int *ret_status, struct error *e
 	struct image image = { 0 };
 	struct vm *vm = NULL;
 	int kvm_fd = -1, status = file_read(options->arguments[0], &image, err);
-	if (status == 0) {
-		image.memory = &image.ram;
+	if (status == 0)
 		status = kvm_fd = kvm_open(err);
-	}
 	if (status >= 0)
 		status = restore_image(&image, kvm_fd, &options->restore, NULL, 0, &silent, NULL, &report, &vm, err);
 	if (status == 0 || report_bad(&report) > 0) {

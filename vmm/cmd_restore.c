@@ -22,10 +22,8 @@ static int restore(const struct options *options, int *ret_status, struct error 
 	int kvm_fd = -1, status = session_create(&session, &config, err);
 	if (status == 0)
 		status = file_read(path, &image, err);
-	if (status == 0) {
-		image.memory = &image.ram;
+	if (status == 0)
 		status = kvm_fd = kvm_open(err);
-	}
 	if (status >= 0)
 		status = restore_image(&image, kvm_fd, &options->restore, NULL, 0, &session_vm_ops, session, &report,
 				       &vm, err);

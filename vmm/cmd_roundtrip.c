@@ -280,7 +280,6 @@ static int read_again(struct roundtrip *trip, const struct image *taken, const c
 	int status = file_read(path, ret, err);
 	if (status < 0)
 		return status;
-	ret->memory = &ret->ram;
 	compare_images(taken, ret, &how, &trip->report);
 	return 0;
 }

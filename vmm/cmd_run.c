@@ -1,10 +1,9 @@
+#include <string.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "kvm.h"
 #include "session.h"
-
-#include <string.h>
 
 static int check_options(const struct options *options, struct error *err)
 {

@@ -135,10 +135,11 @@ static void park(struct vcpu *vcpu)
 /* In KVM_RUN, what the thread blocks is blocked too, but for the kick. */
 static int set_signal_mask(struct vcpu *vcpu, const sigset_t *blocked)
 {
-	struct {
-		struct kvm_signal_mask header;
+	struct { /* struct kvm_signal_mask with its set */
+		uint32_t len;
 		uint8_t set[KERNEL_SIGSET_BYTES];
-	} mask = { .header.len = KERNEL_SIGSET_BYTES };
+	} mask = { .len = KERNEL_SIGSET_BYTES };
+	_Static_assert(offsetof(struct kvm_signal_mask, sigset) == sizeof(mask.len), "the set follows its length");
 	sigset_t set = *blocked;
 	sigdelset(&set, KICK_SIGNAL);
 	memcpy(mask.set, &set, KERNEL_SIGSET_BYTES);
