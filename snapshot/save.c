@@ -14,7 +14,7 @@
 
 static void describe_cpu(struct image_header *header)
 {
-	uint32_t max = __get_cpuid_max(0x80000000, NULL), regs[4];
+	uint32_t max = (uint32_t)__get_cpuid_max(0x80000000, NULL), regs[4];
 	__cpuid(0, regs[0], regs[1], regs[2], regs[3]);
 	memcpy(header->cpu_vendor, &regs[1], 4);
 	memcpy(header->cpu_vendor + 4, &regs[3], 4);
