@@ -90,8 +90,8 @@ static int compare_leaf(const struct schema_leaf *leaf, void *context)
 static void report_one_sided(const struct comparison *c, const char *name, bool in_a)
 {
 	struct finding finding = { .kind = FINDING_DIFFERENT };
-	snprintf(finding.left, sizeof(finding.left), "%s", in_a ? "present" : "absent");
-	snprintf(finding.right, sizeof(finding.right), "%s", in_a ? "absent" : "present");
+	snprintf(finding.left, sizeof(finding.left), "%s", in_a ? COMPARE_PRESENT : COMPARE_ABSENT);
+	snprintf(finding.right, sizeof(finding.right), "%s", in_a ? COMPARE_ABSENT : COMPARE_PRESENT);
 	report_finding(c, &finding, name);
 }
 

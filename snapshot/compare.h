@@ -7,6 +7,10 @@
 #include "image.h"
 #include "report.h"
 
+/* The values of a finding about something that only one of the two has. */
+#define COMPARE_PRESENT "present"
+#define COMPARE_ABSENT "absent"
+
 struct compare_options {
 	uint8_t stages;	 /* bits 1 << STAGE_*: only components of these stages; 0: all */
 	bool with_ram;	 /* the pages too */

@@ -55,6 +55,14 @@ int component_save(const struct component *component, struct vm *vm, unsigned in
 	return 0;
 }
 
+int component_read_back(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
+			struct error *err)
+{
+	if (component->ops != NULL && component->ops->read_back != NULL)
+		return component->ops->read_back(vm, instance, ret, err);
+	return component_save(component, vm, instance, ret, err);
+}
+
 int component_restore(const struct component *component, struct restore *restore, unsigned instance, enum stage stage,
 		      struct bytes payload, struct error *err)
 {

@@ -49,6 +49,8 @@ struct entry_description {
 struct component_ops {
 	/* Appends the payload to *ret.  Must not change the guest. */
 	int (*save)(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err);
+	/* As save, by the cheapest ioctls there are: for comparing only.  May be NULL: save does. */
+	int (*read_back)(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err);
 	/*
 	 * Puts the payload into the machine, at one of the component's stages.  What this host refuses is a finding
 	 * (restore_finding()), so that all of it can be told at once; an error is what makes going on pointless.
@@ -99,6 +101,10 @@ void component_where(const struct component *component, unsigned instance, char 
 /* Appends the payload that the machine has now. */
 int component_save(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
 		   struct error *err);
+
+/* Appends what a comparison needs of it; may take cheaper ways than component_save(). */
+int component_read_back(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
+			struct error *err);
 
 /* Puts a payload into the machine, at one stage. */
 int component_restore(const struct component *component, struct restore *restore, unsigned instance, enum stage stage,

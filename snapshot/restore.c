@@ -87,6 +87,18 @@ static bool difference_is_allowed(void *context, const char *component, const ch
 	       restore_is_left_out(options, component) || restore_is_left_out(options, plain);
 }
 
+/*
+ * What this host has and the snapshot's did not: it keeps the value that a reset gives it.  Told, but nothing was lost.
+ */
+static void soften_if_new(struct finding *finding)
+{
+	if (finding->kind != FINDING_DIFFERENT || strcmp(finding->left, COMPARE_ABSENT) != 0)
+		return;
+	finding->kind = FINDING_TRANSLATED;
+	finding->left[0] = finding->right[0] = '\0';
+	snprintf(finding->detail, sizeof(finding->detail), "the snapshot does not have it; it keeps its reset value");
+}
+
 /* Reads the stages' state back and holds it against what was put. */
 static int verify(struct restore *restore, uint8_t stages, struct error *err)
 {
@@ -95,13 +107,15 @@ static int verify(struct restore *restore, uint8_t stages, struct error *err)
 	struct compare_options options = {
 		.stages = stages, .is_allowed = difference_is_allowed, .context = (void *)(uintptr_t)restore->options
 	};
-	int status = save_stages(restore->vm, stages, &got, err);
+	int status = save_read_back(restore->vm, stages, &got, err);
 	if (status < 0)
 		return error_prefix(err, "reading back");
 	compare_images(restore->image, &got, &options, &found);
-	for (size_t i = 0; i < found.nr; i++)
+	for (size_t i = 0; i < found.nr; i++) {
+		soften_if_new(&found.findings[i]);
 		if (found.findings[i].kind != FINDING_VOLATILE)
 			report_add(restore->report, &found.findings[i]);
+	}
 	report_done(&found);
 	image_done(&got);
 	return 0;

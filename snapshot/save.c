@@ -51,12 +51,16 @@ static void sort_by_rank(const struct component *ret[COMPONENTS_MAX])
 	}
 }
 
-static int save_component(const struct component *component, struct vm *vm, struct image *image, struct error *err)
+typedef int reader(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
+		   struct error *err);
+
+static int save_component(const struct component *component, struct vm *vm, reader *read, struct image *image,
+			  struct error *err)
 {
 	unsigned instances = component_instances(component, &vm->machine);
 	for (unsigned i = 0; i < instances; i++) {
 		struct buffer payload = { 0 };
-		int status = component_save(component, vm, i, &payload, err);
+		int status = read(component, vm, i, &payload, err);
 		if (status == 0 && (payload.size > 0 || !component->is_optional))
 			status = image_add(image, component, (uint16_t)i, buffer_bytes(&payload), err);
 		buffer_done(&payload);
@@ -77,7 +81,7 @@ static int by_place(const void *a, const void *b)
 	return (int)left->instance - (int)right->instance;
 }
 
-int save_stages(struct vm *vm, uint8_t stages, struct image *ret, struct error *err)
+static int save_stages(struct vm *vm, uint8_t stages, reader *read, struct image *ret, struct error *err)
 {
 	const struct component *order[COMPONENTS_MAX];
 	struct image image = { .memory = &vm->memory };
@@ -85,7 +89,7 @@ int save_stages(struct vm *vm, uint8_t stages, struct image *ret, struct error *
 	sort_by_rank(order);
 	for (size_t i = 0; i < component_table_size && status == 0; i++)
 		if (order[i]->shape != COMPONENT_RAM && (order[i]->stages & stages) != 0)
-			status = save_component(order[i], vm, &image, err);
+			status = save_component(order[i], vm, read, &image, err);
 	if (status < 0) {
 		image_done(&image);
 		return status;
@@ -98,7 +102,7 @@ int save_stages(struct vm *vm, uint8_t stages, struct image *ret, struct error *
 int save_image(struct vm *vm, struct image *ret, struct error *err)
 {
 	struct image image = { 0 };
-	int status = save_stages(vm, UINT8_MAX, &image, err);
+	int status = save_stages(vm, UINT8_MAX, component_save, &image, err);
 	if (status == 0)
 		status = describe(&image.header, err);
 	if (status < 0) {
@@ -107,4 +111,9 @@ int save_image(struct vm *vm, struct image *ret, struct error *err)
 	}
 	*ret = image;
 	return 0;
+}
+
+int save_read_back(struct vm *vm, uint8_t stages, struct image *ret, struct error *err)
+{
+	return save_stages(vm, stages, component_read_back, ret, err);
 }

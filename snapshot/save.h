@@ -12,7 +12,7 @@
  */
 int save_image(struct vm *vm, struct image *ret, struct error *err);
 
-/* Takes only the components that have a stage in stages (bits 1 << STAGE_*): for reading back. */
-int save_stages(struct vm *vm, uint8_t stages, struct image *ret, struct error *err);
+/* Reads the components back that have a stage in stages (bits 1 << STAGE_*), for comparing only. */
+int save_read_back(struct vm *vm, uint8_t stages, struct image *ret, struct error *err);
 
 #endif

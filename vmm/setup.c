@@ -1,6 +1,19 @@
 #include "setup.h"
 
+#include <inttypes.h>
+
 #include "vcpu.h"
+
+/* A guest can address no more than its CPUID says (CPUID.80000008H:EAX[7:0]). */
+static int check_address_bits(const struct memory *memory, const struct cpuid *cpuid, struct error *err)
+{
+	const struct memory_range *last = &memory->regions[memory->nr_regions - 1].range;
+	unsigned bits = cpuid_get(cpuid, 0x80000008, 0, CPUID_EAX) & 0xff;
+	if (bits != 0 && bits < 64 && (last->gpa + last->size - 1) >> bits != 0)
+		return error_set(err, ERROR_USAGE, "RAM up to 0x%" PRIx64 ": the guest's CPUID has %u address bits; take less, or --cpu host",
+				 last->gpa + last->size - 1, bits);
+	return 0;
+}
 
 /* RAM, and the region that the image needs besides (a ROM). */
 static int make_memory(const struct setup *setup, const struct boot_loader *loader, const struct boot_request *request,
@@ -67,12 +80,17 @@ static int make_cpuid(const struct setup *setup, int kvm_fd, struct cpuid *ret, 
 	return status;
 }
 
+/* Without a LAPIC, CPUID does not show one either: KVM sets its bit as long as this one is set (SDM volume 3, 11.4.3). */
+#define APIC_BASE_ENABLE (1ull << 11)
+
 static int load(struct vm *vm, const struct boot_loader *loader, const struct boot_request *request, struct error *err)
 {
 	struct boot_registers registers;
 	int fd = vm->vcpus[0].fd;
 	if (kvm_call(fd, KVM_GET_REGS, &registers.regs) < 0 || kvm_call(fd, KVM_GET_SREGS, &registers.sregs) < 0)
 		return error_errno(err, ERROR_SYSTEM, "vCPU 0: reading its registers");
+	if (request->irqchip == IRQCHIP_NONE)
+		registers.sregs.apic_base &= ~APIC_BASE_ENABLE;
 	int status = loader->load(request, &vm->memory, &registers, err);
 	if (status < 0)
 		return status;
@@ -95,6 +113,8 @@ int setup_boot(const struct setup *setup, struct boot_request *request, int kvm_
 		status = make_cpuid(setup, kvm_fd, &cpuid, err);
 	if (status == 0)
 		status = make_memory(setup, loader, request, &memory, err);
+	if (status == 0)
+		status = check_address_bits(&memory, &cpuid, err);
 	if (status == 0) {
 		describe_machine(setup, &memory, kvm_fd, &machine);
 		status = vm_create(&vm, kvm_fd, &machine, &memory, ops, ops_context, err);
