@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEVICE "/dev/kvm"
@@ -40,6 +41,18 @@ int kvm_enable_capability(int vm_fd, unsigned capability, uint64_t arg)
 {
 	struct kvm_enable_cap cap = { .cap = capability, .args = { arg } };
 	return kvm_call(vm_fd, KVM_ENABLE_CAP, &cap);
+}
+
+/*
+ * Guests get the large state of AMX only if the process asks for it before its first vCPU (Documentation/arch/x86/xstate.rst).
+ * CPUs and kernels without it refuse, and then KVM does not offer it either.
+ */
+#define ARCH_REQ_XCOMP_GUEST_PERM 0x1025
+#define XFEATURE_TILEDATA 18
+
+static void ask_for_amx(void)
+{
+	syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM, XFEATURE_TILEDATA);
 }
 
 static int open_error(struct error *err)
@@ -80,6 +93,7 @@ int kvm_open(struct error *err)
 			goto fail;
 		}
 	}
+	ask_for_amx();
 	return fd;
 fail:
 	close(fd);

@@ -221,7 +221,8 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 		status = terminal_open(&session->terminal, session->config.input_fd, err);
 	if (status < 0)
 		return status;
-	terminal_guard(&session->terminal);
+	if (session->terminal.is_raw)
+		terminal_guard(&session->terminal);
 	if (at->kind == TRIGGER_AFTER)
 		session->deadline_us = now_us() + (int64_t)at->value;
 	vm_resume(vm);
