@@ -15,7 +15,9 @@ struct comparison {
 	const struct component *component;
 	unsigned instance;
 	const uint8_t *a, *b;
-	const struct entry_description *entry; /* of a list: what the payloads' entry is */
+	/* Of a list: what the entry is; told only when there is something to report. */
+	struct entry_description description;
+	const struct entry_description *entry; /* &description, or NULL: not told yet, or no list */
 };
 
 static void report_finding(const struct comparison *c, struct finding *finding, const char *name)
@@ -54,26 +56,46 @@ static void describe_blob(const struct schema_leaf *leaf, const uint8_t *a, cons
 			 a[leaf->offset + at], b[leaf->offset + at]);
 }
 
+/* What people call the leaf.  A register is its value; other entries are named with the field. */
+static void name_leaf(const struct comparison *c, const struct schema_leaf *leaf, char *ret, size_t size)
+{
+	char field[SCHEMA_NAME_MAX];
+	schema_name_at(c->component->schema, leaf->offset, field);
+	if (c->entry == NULL)
+		snprintf(ret, size, "%s", field);
+	else if (strcmp(field, "value") == 0)
+		snprintf(ret, size, "%s", c->entry->name);
+	else
+		snprintf(ret, size, "%.50s %.20s", c->entry->name, field);
+}
+
+static void describe_entry(struct comparison *c)
+{
+	if (c->component->shape != COMPONENT_LIST || c->entry != NULL)
+		return;
+	c->description = (struct entry_description){ 0 };
+	c->component->ops->describe(c->a, &c->description);
+	c->entry = &c->description;
+}
+
 static int compare_leaf(const struct schema_leaf *leaf, void *context)
 {
-	const struct comparison *c = context;
+	struct comparison *c = context;
 	const struct field *field = leaf->field;
 	bool differ = memcmp(c->a + leaf->offset, c->b + leaf->offset, leaf->size) != 0;
-	struct finding finding = { .kind = FINDING_DIFFERENT };
+	bool is_unknown = field->rule == FIELD_PADDING && !bytes_are_zero(c->a + leaf->offset, leaf->size);
+	struct finding finding = { .kind = differ ? FINDING_DIFFERENT : FINDING_UNKNOWN };
 	char name[sizeof(finding.name)];
-	if (field->rule == FIELD_PADDING && !differ && !bytes_are_zero(c->a + leaf->offset, leaf->size)) {
-		finding.kind = FINDING_UNKNOWN;
+	if (!differ && !is_unknown)
+		return 0;
+	describe_entry(c);
+	name_leaf(c, leaf, name, sizeof(name));
+	if (!differ) {
 		schema_format(leaf, c->a, finding.left, sizeof(finding.left));
 		snprintf(finding.detail, sizeof(finding.detail), "not zero, in both alike");
-		report_finding(c, &finding, leaf->name);
-	}
-	if (!differ)
+		report_finding(c, &finding, name);
 		return 0;
-	snprintf(name, sizeof(name), "%s", leaf->name);
-	if (c->entry != NULL && strcmp(leaf->name, "value") == 0)
-		snprintf(name, sizeof(name), "%s", c->entry->name); /* a register is its value */
-	else if (c->entry != NULL)
-		snprintf(name, sizeof(name), "%.50s %.20s", c->entry->name, leaf->name);
+	}
 	describe_blob(leaf, c->a, c->b, &finding);
 	describe_difference(leaf, c->entry != NULL && c->entry->bits != NULL ? c->entry->bits : field->bits, c->a, c->b,
 			    &finding);
@@ -95,9 +117,14 @@ static void report_one_sided(const struct comparison *c, const char *name, bool 
 	report_finding(c, &finding, name);
 }
 
-static const uint8_t *find_entry(const struct component *component, const struct buffer *list, const uint8_t *key)
+/* Most lists have their entries at the same places. */
+static const uint8_t *find_entry(const struct component *component, const struct buffer *list, const uint8_t *key,
+				 size_t hint)
 {
-	for (size_t at = 0; at < list->size; at += component->schema->size)
+	size_t unit = component->schema->size;
+	if (hint < list->size && memcmp(list->data + hint, key, component->key_size) == 0)
+		return list->data + hint;
+	for (size_t at = 0; at < list->size; at += unit)
 		if (memcmp(list->data + at, key, component->key_size) == 0)
 			return list->data + at;
 	return NULL;
@@ -105,25 +132,25 @@ static const uint8_t *find_entry(const struct component *component, const struct
 
 static void compare_lists(struct comparison *c, const struct buffer *a, const struct buffer *b)
 {
-	const struct component *component = c->component;
-	struct entry_description entry = { 0 };
-	c->entry = &entry;
-	for (size_t at = 0; at < a->size; at += component->schema->size) {
+	size_t unit = c->component->schema->size;
+	for (size_t at = 0; at < a->size; at += unit) {
+		c->entry = NULL;
 		c->a = a->data + at;
-		c->b = find_entry(component, b, c->a);
-		entry = (struct entry_description){ 0 };
-		component->ops->describe(c->a, &entry);
-		if (c->b == NULL)
-			report_one_sided(c, entry.name, true);
-		else
-			schema_walk(component->schema, compare_leaf, c);
-	}
-	for (size_t at = 0; at < b->size; at += component->schema->size) {
-		if (find_entry(component, a, b->data + at) != NULL)
+		c->b = find_entry(c->component, b, c->a, at);
+		if (c->b != NULL) {
+			schema_walk_unnamed(c->component->schema, compare_leaf, c);
 			continue;
-		entry = (struct entry_description){ 0 };
-		component->ops->describe(b->data + at, &entry);
-		report_one_sided(c, entry.name, false);
+		}
+		describe_entry(c);
+		report_one_sided(c, c->description.name, true);
+	}
+	for (size_t at = 0; at < b->size; at += unit) {
+		c->entry = NULL;
+		c->a = b->data + at;
+		if (find_entry(c->component, a, c->a, at) != NULL)
+			continue;
+		describe_entry(c);
+		report_one_sided(c, c->description.name, false);
 	}
 	c->entry = NULL;
 }
@@ -141,7 +168,7 @@ static void compare_sections(struct comparison *c, const struct section *a, cons
 	}
 	c->a = a->payload.data;
 	c->b = b->payload.data;
-	schema_walk(c->component->schema, compare_leaf, c);
+	schema_walk_unnamed(c->component->schema, compare_leaf, c);
 	uint32_t head = c->component->schema->size;
 	size_t a_tail = a->payload.size - head, b_tail = b->payload.size - head;
 	if (a_tail != b_tail || (a_tail > 0 && memcmp(c->a + head, c->b + head, a_tail) != 0)) {
@@ -157,7 +184,7 @@ static void compare_state(struct comparison *c, const struct image *a, const str
 	for (size_t i = 0; i < component_table_size; i++) {
 		c->component = &component_table[i];
 		if (c->component->shape == COMPONENT_RAM ||
-		    (c->options->stages != 0 && (c->component->stages & c->options->stages) == 0))
+		    (c->options->stages != 0 && !component_begins_in(c->component, c->options->stages)))
 			continue;
 		for (c->instance = 0; c->instance < VM_VCPUS_MAX; c->instance++)
 			compare_sections(c, image_find(a, c->component, c->instance),

@@ -95,6 +95,9 @@ const struct component *component_by_name(const char *name);
 /* How many instances a machine has: 0 where it has none of it, 1, or its number of vCPUs. */
 unsigned component_instances(const struct component *component, const struct machine *machine);
 
+/* Is the first of the component's stages one of these (bits 1 << STAGE_*)? */
+bool component_begins_in(const struct component *component, uint8_t stages);
+
 /* "vcpu3" or "vm". */
 void component_where(const struct component *component, unsigned instance, char *ret, size_t size);
 

@@ -10,6 +10,7 @@
 struct walk {
 	int (*visit)(const struct schema_leaf *leaf, void *context);
 	void *context;
+	bool with_names;
 };
 
 /* Appends one element's name to the name of what it stands in. */
@@ -32,7 +33,8 @@ static int walk_schema(const struct walk *walk, const struct schema *schema, con
 			struct schema_leaf leaf = {
 				.offset = base + field->offset + k * field->size, .size = field->size, .field = field
 			};
-			name_element(field, k, outer, leaf.name);
+			if (walk->with_names)
+				name_element(field, k, outer, leaf.name);
 			int result = field->sub != NULL ? walk_schema(walk, field->sub, leaf.name, leaf.offset) :
 							  walk->visit(&leaf, walk->context);
 			if (result != 0)
@@ -43,6 +45,13 @@ static int walk_schema(const struct walk *walk, const struct schema *schema, con
 }
 
 int schema_walk(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context), void *context)
+{
+	struct walk walk = { .visit = visit, .context = context, .with_names = true };
+	return walk_schema(&walk, schema, "", 0);
+}
+
+int schema_walk_unnamed(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context),
+			void *context)
 {
 	struct walk walk = { .visit = visit, .context = context };
 	return walk_schema(&walk, schema, "", 0);
@@ -117,4 +126,25 @@ bool schema_find(const struct schema *schema, const char *name, struct schema_le
 {
 	struct find find = { .name = name, .ret = ret };
 	return schema_walk(schema, visit_find, &find) == 1;
+}
+
+struct name_at {
+	uint32_t offset;
+	char *ret;
+};
+
+static int visit_name_at(const struct schema_leaf *leaf, void *context)
+{
+	const struct name_at *name = context;
+	if (leaf->offset != name->offset)
+		return 0;
+	memcpy(name->ret, leaf->name, sizeof(leaf->name));
+	return 1;
+}
+
+void schema_name_at(const struct schema *schema, uint32_t offset, char ret[SCHEMA_NAME_MAX])
+{
+	struct name_at name = { .offset = offset, .ret = ret };
+	ret[0] = '\0';
+	schema_walk(schema, visit_name_at, &name);
 }

@@ -86,6 +86,16 @@ struct schema_leaf {
 int schema_walk(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context), void *context);
 
 /*
+ * As schema_walk(), without names: leaf->name is empty.  Names are what a walk over thousands of leaves costs;
+ * schema_name_at() gives the one that is wanted after all.
+ */
+int schema_walk_unnamed(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context),
+			void *context);
+
+/* Writes the full name of the leaf at offset; empty where none begins there. */
+void schema_name_at(const struct schema *schema, uint32_t offset, char ret[SCHEMA_NAME_MAX]);
+
+/*
  * Do the fields tile every byte of the struct, ascending, without gap or overlap, at every depth?
  * False: *ret_offset is the first byte that is not named or is named twice.
  */

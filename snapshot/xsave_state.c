@@ -285,18 +285,19 @@ int xsave_from_canonical(const struct cpuid *host, const struct xsave_state *sta
  * KVM's buffer is laid out as the host's own CPUID leaf 0DH says, whatever the guest's or KVM_GET_SUPPORTED_CPUID's table
  * has (arch/x86/kernel/fpu/xstate.c, __copy_xstate_to_uabi_buf()).
  */
-static void host_layout(struct cpuid *ret)
+static const struct cpuid *host_layout(struct vm *vm)
 {
-	ret->nent = 0;
-	ret->padding = 0;
-	for (uint32_t i = FIRST_EXTENDED; i < ROWS; i++) {
-		struct kvm_cpuid_entry2 *entry = &ret->entries[ret->nent];
+	struct cpuid *layout = &vm->xsave_layout;
+	for (uint32_t i = FIRST_EXTENDED; i < ROWS && !vm->xsave_layout_read; i++) {
+		struct kvm_cpuid_entry2 *entry = &layout->entries[layout->nent];
 		*entry = (struct kvm_cpuid_entry2){
 			.function = LEAF_XSAVE, .index = i, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 		};
 		__cpuid_count(LEAF_XSAVE, i, entry->eax, entry->ebx, entry->ecx, entry->edx);
-		ret->nent += entry->eax != 0;
+		layout->nent += entry->eax != 0;
 	}
+	vm->xsave_layout_read = true;
+	return layout;
 }
 
 /* How long KVM's buffer is: KVM_CAP_XSAVE2, at least the 4096 bytes of struct kvm_xsave. */
@@ -312,16 +313,14 @@ static int save_xsave(struct vm *vm, unsigned instance, struct buffer *ret, stru
 	unsigned long request = kvm_capability(vm->fd, KVM_CAP_XSAVE2) != 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
 	struct buffer raw = { 0 };
 	struct xsave_state state = { 0 };
-	struct cpuid host;
 	int status = 0;
 	void *area = buffer_append(&raw, NULL, buffer_size(vm));
 	if (area == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory");
-	host_layout(&host);
 	if (kvm_call_sized(vm->vcpus[instance].fd, request, area) < 0)
 		status = error_errno(err, ERROR_SYSTEM, "%s", kvm_request_name(request));
 	if (status == 0)
-		status = xsave_to_canonical(&host, buffer_bytes(&raw), &state, err);
+		status = xsave_to_canonical(host_layout(vm), buffer_bytes(&raw), &state, err);
 	if (status == 0 && buffer_append(ret, &state, sizeof(state)) == NULL)
 		status = error_set(err, ERROR_SYSTEM, "no memory");
 	buffer_done(&raw);
@@ -333,15 +332,13 @@ static int restore_xsave(struct restore *restore, unsigned instance, enum stage 
 {
 	struct buffer raw = { 0 };
 	struct xsave_state state;
-	struct cpuid host;
 	struct error refusal;
 	(void)stage;
 	void *area = buffer_append(&raw, NULL, buffer_size(restore->vm));
 	if (area == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory");
 	memcpy(&state, payload.data, sizeof(state));
-	host_layout(&host);
-	int status = xsave_from_canonical(&host, &state, area, raw.size, &refusal);
+	int status = xsave_from_canonical(host_layout(restore->vm), &state, area, raw.size, &refusal);
 	if (status == 0 && kvm_call_sized(restore->vm->vcpus[instance].fd, KVM_SET_XSAVE, area) < 0)
 		status = error_errno(&refusal, ERROR_DIFFERENT, "KVM_SET_XSAVE");
 	if (status < 0) {

@@ -101,6 +101,8 @@ struct vm {
 	struct machine machine;
 	struct memory memory;
 	enum kvm_reg_access reg_access;
+	struct cpuid xsave_layout; /* the host's CPUID leaf 0DH, read when it is first needed */
+	bool xsave_layout_read;
 
 	struct vcpu vcpus[VM_VCPUS_MAX];
 	unsigned nr_vcpus;
