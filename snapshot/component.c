@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "restore.h"
+#include "restoring.h"
 
 const struct component *component_by_id(uint16_t id)
 {

@@ -36,7 +36,7 @@ enum stage { STAGE_MACHINE, STAGE_VM_EARLY, STAGE_VCPU_EARLY, STAGE_VCPU, STAGE_
 #define WITH_LAPIC (1 << IRQCHIP_SPLIT | 1 << IRQCHIP_FULL)
 #define WITH_FULL (1 << IRQCHIP_FULL)
 
-struct restore; /* restore.h */
+struct restore; /* restoring.h */
 
 /* How an entry of a list is told to people, and how it compares. */
 struct entry_description {

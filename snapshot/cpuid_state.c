@@ -6,7 +6,7 @@
 
 #include "components.h"
 #include "image.h"
-#include "restore.h"
+#include "restoring.h"
 #include "state_bits.h"
 #include "vmm/vcpu.h"
 

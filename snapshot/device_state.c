@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "components.h"
-#include "restore.h"
+#include "restoring.h"
 
 /* clang-format off */
 

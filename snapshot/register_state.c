@@ -8,7 +8,7 @@
 
 #include "components.h"
 #include "registers.h"
-#include "restore.h"
+#include "restoring.h"
 
 /* One entry of the list of registers: values are decoded by the id, not by a field. */
 #define TYPE struct kvm_reg_value

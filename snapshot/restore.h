@@ -5,32 +5,7 @@
 #ifndef STASIS_SNAPSHOT_RESTORE_H
 #define STASIS_SNAPSHOT_RESTORE_H
 
-#include "component.h"
-#include "image.h"
-#include "report.h"
-
-#define RESTORE_NAMES_MAX 64
-
-/* What the user wants to be let through or left out: names of registers, components, or "vendor", "tsc-khz". */
-struct restore_options {
-	const char *allow[RESTORE_NAMES_MAX];
-	unsigned nr_allow;
-	const char *without[RESTORE_NAMES_MAX];
-	unsigned nr_without;
-	bool has_reg_access; /* reg_access is forced */
-	enum kvm_reg_access reg_access;
-};
-
-/* One restore under way: what the components' functions work with. */
-struct restore {
-	struct vm *vm;
-	const struct image *image; /* what is put: translated for this host */
-	const struct restore_options *options;
-	struct report *report;
-	struct cpuid host_cpuid;	  /* what KVM supports here */
-	uint64_t tsc_offset_moved;	  /* what was added to every vCPU's TSC offset */
-	int64_t tsc_shift[VM_VCPUS_MAX];  /* by how much the guest's TSC differs from what was saved, in its ticks */
-};
+#include "restoring.h"
 
 /* A step: a component at one of its stages, for all instances. */
 struct restore_step {
@@ -53,16 +28,5 @@ unsigned restore_plan(struct restore_step ret[RESTORE_STEPS_MAX]);
 int restore_image(struct image *image, int kvm_fd, const struct restore_options *options,
 		  const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
 		  struct report *report, struct vm **ret, struct error *err);
-
-/*
- * Reports something that this host does not take.  allow_as is what the user would name to let it through (besides the
- * component's name); NULL: nothing can.
- */
-void restore_finding(struct restore *restore, const struct component *component, unsigned instance,
-		     const char *allow_as, struct finding *finding);
-
-/* Did the user name it? */
-bool restore_is_allowed(const struct restore_options *options, const char *name);
-bool restore_is_left_out(const struct restore_options *options, const char *name);
 
 #endif

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "components.h"
-#include "restore.h"
+#include "restoring.h"
 #include "state_bits.h"
 
 /*

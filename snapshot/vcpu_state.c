@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "components.h"
-#include "restore.h"
+#include "restoring.h"
 #include "state_bits.h"
 #include "vmm/kvm_reg.h"
 

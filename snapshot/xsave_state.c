@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "components.h"
-#include "restore.h"
+#include "restoring.h"
 #include "state.h"
 #include "vmm/kvm_reg.h"
 

@@ -5,6 +5,7 @@
 #include "kvm.h"
 #include "session.h"
 #include "snapshot/file.h"
+#include "snapshot/restore.h"
 
 static int restore(const struct options *options, int *ret_status, struct error *err)
 {

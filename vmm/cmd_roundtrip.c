@@ -10,6 +10,7 @@
 #include "kvm.h"
 #include "snapshot/compare.h"
 #include "snapshot/file.h"
+#include "snapshot/restore.h"
 #include "snapshot/save.h"
 
 #define DEFAULT_GUEST "regs"

@@ -11,7 +11,7 @@
 #include "boot.h"
 #include "cpuid.h"
 #include "error.h"
-#include "snapshot/restore.h"
+#include "snapshot/restoring.h"
 
 /* Groups of options, as bits. */
 enum option_group {
