@@ -94,9 +94,13 @@ static int check_entry(const struct source *source, const struct format_header *
 				 source->name, name, entry->version, header->image.writer, version);
 	if (entry->reserved != 0 || entry->reserved2 != 0 || (is_ram(entry) && entry->crc != 0))
 		return error_set(err, ERROR_DATA, "%s: section %s: reserved fields are not zero", source->name, name);
-	if (is_ram(entry) && header->form == FORMAT_STREAM)
+	bool is_checksums = entry->component == FORMAT_RAM_CHECKSUMS;
+	if ((is_ram(entry) || is_checksums) && header->form == FORMAT_STREAM)
 		return error_set(err, ERROR_DATA, "%s: section %s in a stream, which has page records instead",
 				 source->name, name);
+	if (entry->instance >= (is_checksums ? 1 : VM_VCPUS_MAX))
+		return error_set(err, ERROR_DATA, "%s: section %s has instance %u, expected less than %d", source->name,
+				 name, entry->instance, is_checksums ? 1 : VM_VCPUS_MAX);
 	return 0;
 }
 
