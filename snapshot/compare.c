@@ -256,8 +256,10 @@ static void compare_ram(const struct memory *a, const struct memory *b, struct r
 		for (uint64_t at = next_data(left, right, 0); at < left->range.size;) {
 			compare_page(&run, left->range.gpa + at, left->hva + at, right->hva + at);
 			at += MEMORY_PAGE;
-			if (at % FORMAT_CHUNK == 0)
-				at = next_data(left, right, at);
+			uint64_t next = at % FORMAT_CHUNK == 0 ? next_data(left, right, at) : at;
+			if (next != at)
+				ram_run_end(&run); /* what is left out is equal */
+			at = next;
 		}
 		ram_run_end(&run);
 	}
