@@ -22,21 +22,26 @@ const char *finding_kind_name(enum finding_kind kind)
 	return kinds[kind].name;
 }
 
+/* Room for one more finding; false where there is none. */
+static bool make_room(struct report *report)
+{
+	if (report->nr < report->capacity)
+		return true;
+	size_t capacity = report->capacity != 0 ? report->capacity * 2 : 64;
+	struct finding *grown = realloc(report->findings, capacity * sizeof(*grown));
+	if (grown == NULL)
+		return false;
+	report->findings = grown;
+	report->capacity = capacity;
+	return true;
+}
+
 void report_add(struct report *report, const struct finding *finding)
 {
 	report->counts[finding->kind]++;
-	if (report->nr == report->capacity) {
-		size_t capacity = report->capacity != 0 ? report->capacity * 2 : 64;
-		struct finding *grown =
-			capacity <= 2 * REPORT_FINDINGS_MAX ?
-				realloc(report->findings, capacity * sizeof(*grown)) :
-				NULL;
-		if (grown == NULL) {
-			report->is_cut = true;
-			return;
-		}
-		report->findings = grown;
-		report->capacity = capacity;
+	if (report->nr == REPORT_FINDINGS_MAX || !make_room(report)) {
+		report->is_cut = true;
+		return;
 	}
 	report->findings[report->nr++] = *finding;
 }
