@@ -69,13 +69,17 @@ static void name_leaf(const struct comparison *c, const struct schema_leaf *leaf
 		snprintf(ret, size, "%.50s %.20s", c->entry->name, field);
 }
 
-static void describe_entry(struct comparison *c)
+/* Describes a list's entry, unless that was done.  Is it put at one of the stages that are compared? */
+static bool describe_entry(struct comparison *c)
 {
-	if (c->component->shape != COMPONENT_LIST || c->entry != NULL)
-		return;
-	c->description = (struct entry_description){ 0 };
-	c->component->ops->describe(c->a, &c->description);
-	c->entry = &c->description;
+	if (c->component->shape != COMPONENT_LIST)
+		return true;
+	if (c->entry == NULL) {
+		c->description = (struct entry_description){ 0 };
+		c->component->ops->describe(c->a, &c->description);
+		c->entry = &c->description;
+	}
+	return c->options->stages == 0 || (c->options->stages & 1 << c->description.stage) != 0;
 }
 
 static int compare_leaf(const struct schema_leaf *leaf, void *context)
@@ -88,7 +92,8 @@ static int compare_leaf(const struct schema_leaf *leaf, void *context)
 	char name[sizeof(finding.name)];
 	if (!differ && !is_unknown)
 		return 0;
-	describe_entry(c);
+	if (!describe_entry(c))
+		return 0;
 	name_leaf(c, leaf, name, sizeof(name));
 	if (!differ) {
 		schema_format(leaf, c->a, finding.left, sizeof(finding.left));
@@ -141,16 +146,14 @@ static void compare_lists(struct comparison *c, const struct buffer *a, const st
 			schema_walk_unnamed(c->component->schema, compare_leaf, c);
 			continue;
 		}
-		describe_entry(c);
-		report_one_sided(c, c->description.name, true);
+		if (describe_entry(c))
+			report_one_sided(c, c->description.name, true);
 	}
 	for (size_t at = 0; at < b->size; at += unit) {
 		c->entry = NULL;
 		c->a = b->data + at;
-		if (find_entry(c->component, a, c->a, at) != NULL)
-			continue;
-		describe_entry(c);
-		report_one_sided(c, c->description.name, false);
+		if (find_entry(c->component, a, c->a, at) == NULL && describe_entry(c))
+			report_one_sided(c, c->description.name, false);
 	}
 	c->entry = NULL;
 }
@@ -184,7 +187,7 @@ static void compare_state(struct comparison *c, const struct image *a, const str
 	for (size_t i = 0; i < component_table_size; i++) {
 		c->component = &component_table[i];
 		if (c->component->shape == COMPONENT_RAM ||
-		    (c->options->stages != 0 && !component_begins_in(c->component, c->options->stages)))
+		    (c->options->stages != 0 && (c->component->stages & c->options->stages) == 0))
 			continue;
 		for (c->instance = 0; c->instance < VM_VCPUS_MAX; c->instance++)
 			compare_sections(c, image_find(a, c->component, c->instance),

@@ -12,7 +12,7 @@
 #define COMPARE_ABSENT "absent"
 
 struct compare_options {
-	uint8_t stages;	 /* bits 1 << STAGE_*: only components whose first stage is one of these; 0: all */
+	uint8_t stages;	 /* bits 1 << STAGE_*: only what is put at these; 0: all */
 	bool with_ram;	 /* the pages too */
 	/* Is a difference of this component and name (without the part in brackets) let through?  NULL: none is. */
 	bool (*is_allowed)(void *context, const char *component, const char *name);

@@ -28,12 +28,6 @@ unsigned component_instances(const struct component *component, const struct mac
 	return component->scope == COMPONENT_VCPU ? machine->nr_vcpus : 1;
 }
 
-bool component_begins_in(const struct component *component, uint8_t stages)
-{
-	int first = component->stages & -component->stages;
-	return (first & stages) != 0;
-}
-
 void component_where(const struct component *component, unsigned instance, char *ret, size_t size)
 {
 	if (component->scope == COMPONENT_VCPU)

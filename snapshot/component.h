@@ -43,7 +43,8 @@ struct entry_description {
 	char component[24], name[80];	 /* "msr", "IA32_LSTAR (0xc0000082)" */
 	const struct kvm_reg_bits *bits; /* of its value field */
 	enum field_rule rule;
-	const char *why; /* FIELD_VOLATILE */
+	const char *why;  /* FIELD_VOLATILE */
+	enum stage stage; /* of the component's stages, the one at which this entry is put */
 };
 
 struct component_ops {
@@ -94,9 +95,6 @@ const struct component *component_by_name(const char *name);
 
 /* How many instances a machine has: 0 where it has none of it, 1, or its number of vCPUs. */
 unsigned component_instances(const struct component *component, const struct machine *machine);
-
-/* Is the first of the component's stages one of these (bits 1 << STAGE_*)? */
-bool component_begins_in(const struct component *component, uint8_t stages);
 
 /* "vcpu3" or "vm". */
 void component_where(const struct component *component, unsigned instance, char *ret, size_t size);

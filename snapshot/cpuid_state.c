@@ -144,6 +144,7 @@ static int restore_cpuid(struct restore *restore, unsigned instance, enum stage 
 static void describe_cpuid(const void *entry, struct entry_description *ret)
 {
 	const struct kvm_cpuid_entry2 *leaf = entry;
+	ret->stage = STAGE_VCPU_EARLY;
 	snprintf(ret->component, sizeof(ret->component), "cpuid");
 	snprintf(ret->name, sizeof(ret->name), "0x%x.%u", leaf->function, leaf->index);
 }

@@ -24,7 +24,7 @@ struct restore_options {
 /* One restore under way: what the components' functions work with. */
 struct restore {
 	struct vm *vm;
-	const struct image *image; /* what is put: translated for this host */
+	struct image *image;		  /* what is put and expected back: translated for this host */
 	const struct restore_options *options;
 	struct report *report;
 	struct cpuid host_cpuid;	  /* what KVM supports here */

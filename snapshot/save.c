@@ -88,7 +88,7 @@ static int save_stages(struct vm *vm, uint8_t stages, reader *read, struct image
 	int status = 0;
 	sort_by_rank(order);
 	for (size_t i = 0; i < component_table_size && status == 0; i++)
-		if (order[i]->shape != COMPONENT_RAM && component_begins_in(order[i], stages))
+		if (order[i]->shape != COMPONENT_RAM && (order[i]->stages & stages) != 0)
 			status = save_component(order[i], vm, read, &image, err);
 	if (status < 0) {
 		image_done(&image);

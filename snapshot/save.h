@@ -12,7 +12,7 @@
  */
 int save_image(struct vm *vm, struct image *ret, struct error *err);
 
-/* Reads those components back whose first stage is in stages (bits 1 << STAGE_*), for comparing only. */
+/* Reads the components back that have a stage in stages (bits 1 << STAGE_*), for comparing only. */
 int save_read_back(struct vm *vm, uint8_t stages, struct image *ret, struct error *err);
 
 #endif
