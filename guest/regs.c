@@ -113,6 +113,13 @@ static uint64_t xss_supported(void)
 	return cpuid(0, 0).eax >= 0xd ? cpuid(0xd, 1).ecx & XSS_CET : 0;
 }
 
+/* AMD CPUs keep 32 bits of these two, and so does KVM for their guests (arch/x86/kvm/svm/svm.c, svm_set_msr). */
+static uint64_t sysenter_supported(void)
+{
+	const uint32_t auth = 0x68747541; /* "AuthenticAMD" */
+	return cpuid(0, 0).ebx == auth ? UINT32_MAX : ALL;
+}
+
 /* clang-format off */
 #define REG(reg, name_, value)       { .name = (name_), .access = &(reg), .set = (value) }
 #define REG_BITS(reg, name_, bits)   { .name = (name_), .access = &(reg), .set = (bits), .keep = ALL }
@@ -154,8 +161,10 @@ static const struct item items[] = {
 	MSR(0x3b, "IA32_TSC_ADJUST", 0x100000),
 	MSR(0x48, "IA32_SPEC_CTRL", 1),
 	MSR(0x174, "IA32_SYSENTER_CS", 0x1234),
-	MSR(0x175, "IA32_SYSENTER_ESP", 0x0000123456789ab0),
-	MSR(0x176, "IA32_SYSENTER_EIP", 0x0000234567890120),
+	{ .name = "IA32_SYSENTER_ESP", .access = &msr, .index = 0x175, .set = 0x0000123456789ab0,
+	  .supported = sysenter_supported },
+	{ .name = "IA32_SYSENTER_EIP", .access = &msr, .index = 0x176, .set = 0x0000234567890120,
+	  .supported = sysenter_supported },
 	MSR(0x17a, "IA32_MCG_STATUS", 5),
 	MSR_BITS(0x1a0, "IA32_MISC_ENABLE", 1),
 	/* Counters that do not count: their enable bit is 0. */
