@@ -17,6 +17,11 @@ static const struct register_rule rules[] = {
 	/* Linux 6.18 updates the guest's time at once when these are set on a vCPU that has not run yet (measured). */
 	{ .id = MSR(0x12), .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull },
 	{ .id = MSR(0x4b564d01), .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull },
+	/* Both go on by themselves; a write of the second is dropped (arch/x86/kvm/hyperv.c, kvm_hv_set_msr_pw()). */
+	{ .id = MSR(0x40000010), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE,
+	  .why = "it counts the CPU time of the thread that asks" },
+	{ .id = MSR(0x40000020), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE,
+	  .why = "it is the VM's clock, which is set after everything was compared" },
 };
 
 static const struct register_rule usual = { .stage = STAGE_VCPU, .rule = FIELD_EXACT };
