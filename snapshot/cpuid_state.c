@@ -73,9 +73,12 @@ static void report_missing(void *context, const struct cpuid_lack *lack)
 }
 
 /* What KVM shows the guest besides: a KVM without hardware to help it does, and would fill the screen. */
+#define ADDED_NAMES_MAX 64
+
 struct added {
 	unsigned nr;
-	char names[176];
+	bool is_cut;
+	char names[ADDED_NAMES_MAX];
 };
 
 static void count_added(void *context, const struct cpuid_lack *lack)
@@ -83,7 +86,9 @@ static void count_added(void *context, const struct cpuid_lack *lack)
 	struct added *added = context;
 	size_t used = strlen(added->names);
 	added->nr++;
-	snprintf(added->names + used, sizeof(added->names) - used, " %s", lack->text);
+	added->is_cut |= used + strlen(lack->text) + 2 > sizeof(added->names);
+	if (!added->is_cut)
+		snprintf(added->names + used, sizeof(added->names) - used, " %s", lack->text);
 }
 
 static void report_added(const struct missing *missing, const struct cpuid *put, const struct cpuid *got)
@@ -94,8 +99,8 @@ static void report_added(const struct missing *missing, const struct cpuid *put,
 		return;
 	component_where(missing->component, missing->instance, finding.where, sizeof(finding.where));
 	snprintf(finding.name, sizeof(finding.name), "%u features", added.nr);
-	snprintf(finding.detail, sizeof(finding.detail), "this KVM shows them to its guests although they were not set:%s",
-		 added.names);
+	snprintf(finding.detail, sizeof(finding.detail), "this KVM shows them to its guests although they were not set:%s%s",
+		 added.names, added.is_cut ? " ..." : "");
 	report_add(missing->restore->report, &finding);
 }
 
