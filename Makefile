@@ -1,0 +1,53 @@
+# A front for CMake: what a newcomer and the continuous integration type.
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+MAKEFLAGS += --no-print-directory
+
+.PHONY: all demo check check-hosts install clean format lint asan tsan coverage valgrind session
+
+all:
+	@command -v cmake >/dev/null || { echo "cmake is missing; scripts/install-deps.sh installs what is needed"; exit 1; }
+	cmake -S . -B $(BUILD)
+	cmake --build $(BUILD) -j $(JOBS)
+
+# Installs what is missing, builds, and shows what Stasis is for.
+demo:
+	@scripts/demo.sh $(BUILD)
+
+# Installs what is missing, builds with gcc and clang, and runs every test.
+check:
+	@scripts/check.sh
+
+# The static binary's tests on emulated hosts with other kernels and CPUs (docs/HOSTS.md).
+check-hosts:
+	tests/hosts/run-tests
+
+install: all
+	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf build build-*
+
+# Formats the sources; the continuous integration runs scripts/format.sh, which only looks.
+format:
+	scripts/format.sh --fix
+
+lint:
+	scripts/lint.sh
+
+asan:
+	scripts/sanitize.sh address,undefined
+
+tsan:
+	scripts/sanitize.sh thread
+
+coverage:
+	scripts/coverage.sh
+
+valgrind:
+	scripts/valgrind.sh
+
+# Writes README.md's session and the generated parts of docs/ again.
+session: all
+	scripts/record-session.sh $(BUILD)

@@ -1,0 +1,76 @@
+#!/bin/sh
+# usage: scripts/install-deps.sh [demo|check]
+#
+# Looks at what is missing to build Stasis (demo) and to test it (check), and installs that with apt.
+# Where nothing is missing it does nothing and needs no root.
+set -eu
+
+needed= wanted=
+
+# need PACKAGE TEST...: nothing works without the package, which is there if the test succeeds.
+need() {
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || needed="$needed $package"
+}
+
+# want PACKAGE TEST...: without the package, a test is skipped.
+want() {
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || wanted="$wanted $package"
+}
+
+need gcc command -v gcc
+need binutils command -v objcopy
+need cmake command -v cmake
+need make command -v make
+need libc6-dev test -e /usr/include/stdio.h
+need linux-libc-dev test -e /usr/include/linux/kvm.h
+case ${1:-demo} in
+demo) ;;
+check)
+	need pkg-config command -v pkg-config
+	need check pkg-config --exists check
+	want seabios test -e /usr/share/seabios/bios.bin
+	want python3 command -v python3
+	want mandoc command -v mandoc
+	;;
+*)
+	echo "usage: $0 [demo|check]" >&2
+	exit 64
+	;;
+esac
+
+[ -n "$needed$wanted" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	[ -z "$wanted" ] || echo "Missing, so that some tests will be skipped (the names are Debian's):$wanted"
+	[ -z "$needed" ] && exit 0
+	echo "Missing, and this is no system with apt (the names are Debian's):$needed" >&2
+	exit 1
+fi
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "Missing:$needed$wanted; installing needs root or sudo: apt-get install$needed$wanted" >&2
+		exit 1
+	fi
+	as_root=sudo
+fi
+
+# $1 is all that apt has to say; it is shown only when it fails.
+run() {
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >>"$log" 2>&1 && return
+	cat "$log" >&2
+	echo "apt-get $* failed; needed are:$needed$wanted" >&2
+	exit 1
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "Installing with apt:$needed$wanted"
+run update
+# shellcheck disable=SC2086 # a list of words
+run install -y --no-install-recommends $needed $wanted
