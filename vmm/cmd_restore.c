@@ -10,17 +10,13 @@
 static int restore(const struct options *options, int *ret_status, struct error *err)
 {
 	const char *path = options->arguments[0];
-	struct session_config config = {
-		/* The snapshot takes all of standard input. */
-		.input_fd = strcmp(path, "-") == 0 ? -1 : STDIN_FILENO,
-		.output_fd = STDOUT_FILENO,
-		.trace_io = options->trace_io,
-	};
 	struct session *session = NULL;
 	struct report report = { 0 };
 	struct image image = { 0 };
 	struct vm *vm = NULL;
-	int kvm_fd = -1, status = session_create(&session, &config, err);
+	/* A snapshot that comes through standard input takes all of it. */
+	bool has_input = strcmp(path, "-") != 0;
+	int kvm_fd = -1, status = session_create(&session, options, has_input, err);
 	if (status == 0)
 		status = file_read(path, &image, err);
 	if (status == 0)
@@ -44,7 +40,7 @@ const struct command command_restore = {
 	.name = "restore",
 	.arguments = "FILE",
 	.summary = "restore a snapshot, verify it by reading it back, and let it go on",
-	.options = OPTIONS_REGS | OPTIONS_RESTORE | OPTIONS_RUNNING,
+	.options = OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RESTORE | OPTIONS_RUNNING,
 	.arguments_min = 1,
 	.arguments_max = 1,
 	.run = restore,

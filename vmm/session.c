@@ -14,7 +14,8 @@
 #define INPUT_SIZE 256
 
 struct session {
-	struct session_config config;
+	const struct options *options;
+	int input_fd, output_fd; /* input_fd is -1 where the console has no input */
 	struct terminal terminal;
 	bool taken;		/* the trigger's snapshot was taken */
 	unsigned nr_taken;	/* snapshots, for numbering */
@@ -36,25 +37,32 @@ static int64_t now_us(void)
 static void console(void *context, uint8_t byte)
 {
 	struct session *session = context;
-	if (io_write_full(session->config.output_fd, &byte, 1) < 0)
+	if (io_write_full(session->output_fd, &byte, 1) < 0)
 		session->is_closed = true;
 }
 
 static void trace(void *context, unsigned vcpu, const char *text)
 {
 	const struct session *session = context;
-	if (session->config.trace_io)
+	if (session->options->trace_io)
 		message("vcpu%u %s", vcpu, text);
 }
 
 const struct vm_ops session_vm_ops = { .console = console, .trace = trace };
 
-int session_create(struct session **ret, const struct session_config *config, struct error *err)
+int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err)
 {
+	bool to_stdout = options->snapshot != NULL && strcmp(options->snapshot, "-") == 0;
+	if (options->at.kind != TRIGGER_NONE && options->snapshot == NULL)
+		return error_set(err, ERROR_USAGE, "--at says when, --snapshot FILE must say where to");
+	if (options->go_on && options->at.kind == TRIGGER_NONE)
+		return error_set(err, ERROR_USAGE, "--continue goes with --at, which says when the snapshot is taken");
 	struct session *session = calloc(1, sizeof(*session));
 	if (session == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a session");
-	session->config = *config;
+	session->options = options;
+	session->input_fd = has_input ? STDIN_FILENO : -1;
+	session->output_fd = to_stdout ? STDERR_FILENO : STDOUT_FILENO;
 	session->terminal.fd = -1;
 	*ret = session;
 	return 0;
@@ -68,7 +76,7 @@ void session_free(struct session *session)
 /* The file of the next snapshot: FILE, then FILE.1, FILE.2, ... */
 static int take_snapshot(struct session *session, struct vm *vm, struct error *err)
 {
-	const char *base = session->config.snapshot;
+	const char *base = session->options->snapshot;
 	char path[4096];
 	int n = session->nr_taken == 0 ? snprintf(path, sizeof(path), "%s", base) :
 					 snprintf(path, sizeof(path), "%s.%u", base, session->nr_taken);
@@ -88,7 +96,7 @@ static int trigger(struct session *session, struct vm *vm, struct error *err)
 	session->taken = true;
 	session->deadline_us = 0;
 	int status = take_snapshot(session, vm, err);
-	if (session->config.go_on) {
+	if (session->options->go_on) {
 		if (status < 0)
 			message("no snapshot: %s; the guest goes on", err->text);
 		return 0;
@@ -100,7 +108,7 @@ static int trigger(struct session *session, struct vm *vm, struct error *err)
 static void snapshot_by_key(struct session *session, struct vm *vm)
 {
 	struct error err;
-	if (session->config.snapshot == NULL) {
+	if (session->options->snapshot == NULL) {
 		message("no snapshot: name a file with --snapshot FILE");
 		return;
 	}
@@ -129,7 +137,7 @@ static void handle_key(struct session *session, struct vm *vm, enum terminal_key
 
 static int handle_event(struct session *session, struct vm *vm, const struct vm_event *event, struct error *err)
 {
-	const struct trigger *at = &session->config.at;
+	const struct trigger *at = &session->options->at;
 	switch (event->kind) {
 	case VM_EVENT_CHECKPOINT:
 		if (at->kind == TRIGGER_CHECKPOINT && !session->taken && (!at->has_value || at->value == event->value))
@@ -213,12 +221,12 @@ static int step(struct session *session, struct vm *vm, struct error *err)
 
 int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
 {
-	const struct trigger *at = &session->config.at;
+	const struct trigger *at = &session->options->at;
 	if (at->kind == TRIGGER_EXITS)
 		vm->exits_wanted = at->value;
 	int status = vm_start(vm, err);
 	if (status == 0)
-		status = terminal_open(&session->terminal, session->config.input_fd, err);
+		status = terminal_open(&session->terminal, session->input_fd, err);
 	if (status < 0)
 		return status;
 	if (session->terminal.is_raw)

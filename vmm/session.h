@@ -11,15 +11,11 @@ struct session;
 
 extern const struct vm_ops session_vm_ops;
 
-/* What a session needs to know.  input_fd is -1 where the console has no input. */
-struct session_config {
-	int input_fd, output_fd;
-	const char *snapshot;
-	struct trigger at;
-	bool go_on, trace_io;
-};
-
-int session_create(struct session **ret, const struct session_config *config, struct error *err);
+/*
+ * A session as the options say: where snapshots go and when, what is traced.  has_input: standard input is the guest's.
+ * With a snapshot to standard output, the console goes to standard error.
+ */
+int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err);
 
 /* Runs the machine, which is paused and whose ops_context is the session, to its end. */
 int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err);
