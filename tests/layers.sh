@@ -13,7 +13,7 @@ layers='
 3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring
 3 snapshot/state snapshot/state_bits snapshot/*_state
 4 snapshot/save snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
-5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/json
+5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/sandbox vmm/json
 '
 
 failures=0

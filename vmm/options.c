@@ -99,7 +99,6 @@ static int set_irqchip(struct options *options, const char *value, struct error 
 	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], value) == 0) {
 			options->irqchip = i;
-			options->has_irqchip = true;
 			return 0;
 		}
 	}
@@ -257,9 +256,9 @@ static int set_trace_io(struct options *options, const char *value, struct error
 	return 0;
 }
 
-static int set_nothing(struct options *options, const char *value, struct error *err)
+static int set_no_sandbox(struct options *options, const char *value, struct error *err)
 {
-	(void)options;
+	options->no_sandbox = true;
 	(void)value;
 	(void)err;
 	return 0;
@@ -305,7 +304,7 @@ static const struct {
 	  "let a difference through: a register, a component, vendor, tsc-khz (repeatable)" },
 	{ "without", "NAME", OPTIONS_RESTORE, add_without, "leave out a register or component on purpose (repeatable)" },
 	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },
-	{ "no-sandbox", NULL, OPTIONS_RUNNING, set_nothing, "do not confine the process (this version never does)" },
+	{ "no-sandbox", NULL, OPTIONS_RUNNING, set_no_sandbox, "do not confine the process to the system calls that it needs" },
 	{ "json", NULL, OPTIONS_JSON, set_json, "print one JSON document" },
 };
 /* clang-format on */

@@ -60,7 +60,7 @@ struct options {
 	struct until until;
 
 	struct restore_options restore;
-	bool trace_io, json, has_irqchip;
+	bool trace_io, json, no_sandbox;
 
 	const char *const *arguments;
 	unsigned nr_arguments;

@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "io.h"
+#include "sandbox.h"
 #include "terminal.h"
 
 #define INPUT_SIZE 256
@@ -224,7 +225,10 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 	const struct trigger *at = &session->options->at;
 	if (at->kind == TRIGGER_EXITS)
 		vm->exits_wanted = at->value;
-	int status = vm_start(vm, err);
+	/* Before the first thread, so that all have it. */
+	int status = session->options->no_sandbox ? 0 : sandbox_enter(session->options->snapshot != NULL, err);
+	if (status == 0)
+		status = vm_start(vm, err);
 	if (status == 0)
 		status = terminal_open(&session->terminal, session->input_fd, err);
 	if (status < 0)

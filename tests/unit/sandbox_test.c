@@ -1,0 +1,95 @@
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/sandbox.h"
+
+/* Runs what in a confined child; returns the status that waitpid() gave. */
+static int confined(bool can_create, void (*what)(void))
+{
+	int status = -1;
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		if (sandbox_enter(can_create, NULL) < 0)
+			_exit(2);
+		what();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	return status;
+}
+
+static void do_nothing(void)
+{
+}
+
+static void print(void)
+{
+	if (write(STDOUT_FILENO, "", 0) != 0)
+		_exit(1);
+}
+
+static void open_file(void)
+{
+	close(open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+static void connect_out(void)
+{
+	socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void start_program(void)
+{
+	char *const none[] = { NULL };
+	execve("/bin/true", none, none);
+}
+
+static void trace_parent(void)
+{
+	syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static bool was_killed(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+static bool was_allowed(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+START_TEST(what_a_machine_uses_is_allowed)
+{
+	ck_assert(was_allowed(confined(false, do_nothing)));
+	ck_assert(was_allowed(confined(false, print)));
+	ck_assert(was_allowed(confined(true, open_file)));
+}
+END_TEST
+
+START_TEST(everything_else_ends_the_process)
+{
+	ck_assert(was_killed(confined(false, open_file)));
+	ck_assert(was_killed(confined(true, connect_out)));
+	ck_assert(was_killed(confined(true, start_program)));
+	ck_assert(was_killed(confined(true, trace_parent)));
+}
+END_TEST
+
+#ifdef STASIS_SANITIZED
+int main(void)
+{
+	printf("SKIPPED: the sandbox is off in sanitizer builds, whose runtimes use system calls of their own\n");
+	return 77;
+}
+#else
+UNIT_MAIN("sandbox", what_a_machine_uses_is_allowed, everything_else_ends_the_process)
+#endif
