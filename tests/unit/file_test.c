@@ -475,13 +475,10 @@ int main(void)
 		every_flipped_bit_is_found,
 		damaged_ram_is_found_by_its_address,
 	};
-	Suite *suite = suite_create("file");
-	TCase *tcase = tcase_create("file");
+	Suite *suite = unit_suite_with(setup, teardown, "file", tests, LENGTH(tests));
+	TCase *tcase = tcase_create("damages");
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	for (size_t i = 0; i < LENGTH(tests); i++)
-		tcase_add_test(tcase, tests[i]);
 	tcase_add_loop_test(tcase, damage_is_refused_by_name, 0, (int)LENGTH(damages));
-	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
