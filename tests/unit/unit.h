@@ -21,6 +21,7 @@ static inline Suite *unit_suite_with(SFun setup, SFun teardown, const char *name
 	Suite *suite = suite_create(name);
 	TCase *tcase = tcase_create(name);
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 0); /* ctest has one */
 	for (size_t i = 0; i < nr; i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
