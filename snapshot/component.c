@@ -100,6 +100,16 @@ static int validate_size(const struct component *component, size_t size, struct 
 	}
 }
 
+/* KVM_SET_IRQCHIP goes by the number in the payload: that of another chip would be written with this one's state. */
+static int validate_select(const struct component *component, struct bytes payload, struct error *err)
+{
+	uint32_t selected;
+	memcpy(&selected, payload.data, sizeof(selected));
+	if (component->set == KVM_SET_IRQCHIP && selected != component->select)
+		return error_set(err, ERROR_DATA, "chip_id is %u, expected %u", selected, component->select);
+	return 0;
+}
+
 /* Each key stands once. */
 static int validate_keys(const struct component *component, struct bytes payload, struct error *err)
 {
@@ -117,6 +127,8 @@ int component_validate(const struct component *component, const struct machine *
 		       struct bytes payload, struct error *err)
 {
 	int status = validate_size(component, payload.size, err);
+	if (status == 0 && component->shape == COMPONENT_STRUCT)
+		status = validate_select(component, payload, err);
 	if (status == 0 && component->shape == COMPONENT_LIST)
 		status = validate_keys(component, payload, err);
 	if (status == 0 && component->ops != NULL && component->ops->validate != NULL)
