@@ -55,9 +55,9 @@ struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes imag
 	struct setup setup = {
 		.ram_size = KVM_TEST_RAM, .nr_vcpus = kind->nr_vcpus, .irqchip = kind->irqchip, .baseline = CPUID_HOST
 	};
-	struct boot_request request = {
-		.image = { .name = kind->guest, .contents = image }, .kind = boot, .command_line = ""
-	};
+	struct boot_request request = { .image = { .name = kind->guest, .contents = image },
+					.kind = boot,
+					.command_line = "" };
 	struct vm *vm = NULL;
 	struct error err;
 	int kvm_fd = kvm_open(&err);
@@ -185,20 +185,30 @@ struct vm *image_restore(const struct image *image, const struct restore_step *p
 	return vm;
 }
 
-void component_put(struct vm *vm, const struct image *image, const char *component, unsigned instance,
-		   struct bytes payload, struct report *report)
+void restore_begin(struct vm *vm, const struct image *image, struct report *report, struct restore *ret)
+{
+	struct error err;
+	*ret = (struct restore){ .vm = vm, .options = &no_options, .report = report };
+	ret->image = calloc(1, sizeof(*ret->image));
+	ck_assert_ptr_nonnull(ret->image);
+	if (image_copy(image, ret->image, &err) < 0 || cpuid_supported(vm->kvm_fd, &ret->host_cpuid, &err) < 0)
+		ck_abort_msg("%s", err.text);
+}
+
+void restore_end(struct restore *restore)
+{
+	image_done(restore->image);
+	free(restore->image);
+}
+
+void component_put(struct restore *restore, const char *component, unsigned instance, struct bytes payload)
 {
 	const struct component *row = component_by_name(component);
-	struct image expected = { 0 };
 	struct error err;
-	struct restore restore = { .vm = vm, .image = &expected, .options = &no_options, .report = report };
-	if (image_copy(image, &expected, &err) < 0 || cpuid_supported(vm->kvm_fd, &restore.host_cpuid, &err) < 0)
-		ck_abort_msg("%s", err.text);
 	for (unsigned stage = 0; stage < STAGES; stage++)
 		if ((row->stages & 1 << stage) != 0 &&
-		    component_restore(row, &restore, instance, (enum stage)stage, payload, &err) < 0)
+		    component_restore(row, restore, instance, (enum stage)stage, payload, &err) < 0)
 			ck_abort_msg("restoring %s: %s", component, err.text);
-	image_done(&expected);
 }
 
 /* ---- Reports ---- */

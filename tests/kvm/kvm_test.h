@@ -78,14 +78,21 @@ struct buffer component_take(struct vm *vm, const char *component, unsigned inst
 struct vm *image_restore(const struct image *image, const struct restore_step *plan, unsigned nr_steps,
 			 struct report *report);
 
-/* Puts a payload into a machine outside of any restore: at the component's stages, one after the other. */
-void component_put(struct vm *vm, const struct image *image, const char *component, unsigned instance,
-		   struct bytes payload, struct report *report);
+/*
+ * A restore of the image, under way in a machine that exists, so that components can be put one by one with
+ * component_put().  Ended by restore_end().
+ */
+void restore_begin(struct vm *vm, const struct image *image, struct report *report, struct restore *ret);
+void restore_end(struct restore *restore);
+
+/* Puts a payload at the component's stages, one after the other.  What KVM refuses is in the restore's report. */
+void component_put(struct restore *restore, const char *component, unsigned instance, struct bytes payload);
 
 /* Prints the findings that are no volatile differences. */
 void report_print(const struct report *report);
 
-/* The finding of that name, such as "sregs" and "cr0"; name may leave out what is behind it in brackets.  NULL: none. */
+/* The finding of that name, such as "sregs" and "cr0"; name may leave out what is behind it in brackets.  NULL: none.
+ */
 const struct finding *report_find(const struct report *report, enum finding_kind kind, const char *component,
 				  const char *name);
 

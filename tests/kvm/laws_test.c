@@ -17,7 +17,9 @@ static bool is_tick(const struct vm *vm, const struct finding *difference)
 	static const struct {
 		const char *component, *name;
 	} reached[] = {
-		{ "lapic", "IRR[1]" }, { "pic-master", "chip.pic.irr" }, { "ioapic", "chip.ioapic.irr" },
+		{ "lapic", "IRR[1]" },
+		{ "pic-master", "chip.pic.irr" },
+		{ "ioapic", "chip.ioapic.irr" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(reached); i++)
 		if (strcmp(difference->component, reached[i].component) == 0 &&
@@ -39,8 +41,8 @@ static bool is_translated(const struct finding *difference, const struct report 
 }
 
 /* Nothing differs but what may, and what the restore announced. */
-static void expect_same(const struct image *a, const struct image *b, const struct vm *vm, const struct report *restored,
-			const char *law, const char *where)
+static void expect_same(const struct image *a, const struct image *b, const struct vm *vm,
+			const struct report *restored, const char *law, const char *where)
 {
 	struct report report = { 0 };
 	compare_images(a, b, &with_ram, &report);
@@ -76,10 +78,10 @@ static void expect_laws(struct vm *vm, const char *where)
 }
 
 static const struct machine_kind kinds[] = {
-	{ "hello", IRQCHIP_NONE, 1 },      { "hello", IRQCHIP_SPLIT, 1 },      { "hello", IRQCHIP_FULL, 1 },
-	{ "regs", IRQCHIP_NONE, 1 },       { "regs", IRQCHIP_SPLIT, 1 },       { "regs", IRQCHIP_FULL, 1 },
-	{ "exception", IRQCHIP_NONE, 1 },  { "exception", IRQCHIP_SPLIT, 1 },  { "exception", IRQCHIP_FULL, 1 },
-	{ "interrupt", IRQCHIP_SPLIT, 1 }, { "interrupt", IRQCHIP_FULL, 1 },   { "smp", IRQCHIP_SPLIT, 4 },
+	{ "hello", IRQCHIP_NONE, 1 },      { "hello", IRQCHIP_SPLIT, 1 },     { "hello", IRQCHIP_FULL, 1 },
+	{ "regs", IRQCHIP_NONE, 1 },       { "regs", IRQCHIP_SPLIT, 1 },      { "regs", IRQCHIP_FULL, 1 },
+	{ "exception", IRQCHIP_NONE, 1 },  { "exception", IRQCHIP_SPLIT, 1 }, { "exception", IRQCHIP_FULL, 1 },
+	{ "interrupt", IRQCHIP_SPLIT, 1 }, { "interrupt", IRQCHIP_FULL, 1 },  { "smp", IRQCHIP_SPLIT, 4 },
 	{ "smp", IRQCHIP_FULL, 4 },
 };
 
