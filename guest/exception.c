@@ -86,7 +86,7 @@ static volatile uint8_t number_inside;
 static void fault_inside_handler(struct trap *trap)
 {
 	struct trap before = *trap;
-	expect("handler on its interrupt stack", trap_on_ist(trap), true);
+	expect("handler on its interrupt stack", trap_on_ist(trap, 1), true);
 	checkpoint(number_inside);
 	for (unsigned i = 0; i < sizeof(before) / sizeof(uint64_t); i++)
 		expect("frame on the interrupt stack", ((const uint64_t *)trap)[i], ((const uint64_t *)&before)[i]);
@@ -97,9 +97,9 @@ static uint8_t faults_inside(uint8_t number)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
 		number_inside = number++;
-		trap_use_ist((unsigned)faults[i].vector, true);
+		trap_use_ist((unsigned)faults[i].vector, 1);
 		fault_run(&faults[i], fault_inside_handler, PORT_UNUSED, 0);
-		trap_use_ist((unsigned)faults[i].vector, false);
+		trap_use_ist((unsigned)faults[i].vector, 0);
 		print("%s with a snapshot in its handler: all as expected\n", faults[i].name);
 	}
 	return number;

@@ -12,6 +12,7 @@ IMAGE(interrupt);
 IMAGE(smp);
 IMAGE(memory);
 IMAGE(exception);
+IMAGE(shadow);
 
 #define NEEDS_LAPIC                                                                                                    \
 	{                                                                                                              \
@@ -35,6 +36,8 @@ static const struct guest table[] = {
 	  .is_long = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(memory) },
 	{ .name = "exception", .description = "snapshots at the edge of and inside exceptions",
 	  .is_long = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(exception) },
+	{ .name = "shadow", .description = "shadow stacks in use at both privilege levels; says so where there are none",
+	  .is_long = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(shadow) },
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -133,7 +133,7 @@ extern uint64_t user_stack;
 static struct gate idt[TRAP_VECTORS];
 static trap_handler handlers[TRAP_VECTORS];
 static struct tss tss;
-static uint8_t ist_stack[IST_SIZE] __attribute__((aligned(16)));
+static uint8_t ist_stacks[TRAP_STACKS][IST_SIZE] __attribute__((aligned(16)));
 /* As at the start (abi.h), and the task. */
 static uint64_t gdt[] = {
 	[BOOT_CODE_SELECTOR / 8] = 0x00af9b000000ffff,
@@ -181,14 +181,15 @@ trap_handler trap_set(unsigned vector, trap_handler handler)
 	return old;
 }
 
-void trap_use_ist(unsigned vector, bool use)
+void trap_use_ist(unsigned vector, unsigned stack)
 {
-	idt[vector].ist = use ? 1 : 0;
+	idt[vector].ist = (uint8_t)stack;
 }
 
-bool trap_on_ist(const void *address)
+bool trap_on_ist(const void *address, unsigned stack)
 {
-	return (const uint8_t *)address >= ist_stack && (const uint8_t *)address < ist_stack + IST_SIZE;
+	const uint8_t *first = ist_stacks[stack - 1];
+	return (const uint8_t *)address >= first && (const uint8_t *)address < first + IST_SIZE;
 }
 
 void trap_load_tables(void)
@@ -208,7 +209,8 @@ static void traps_start(void)
 					.offset_middle = (uint16_t)(entry >> 16),
 					.offset_high = (uint32_t)(entry >> 32) };
 	}
-	tss.ist[0] = (uint64_t)(ist_stack + IST_SIZE);
+	for (unsigned i = 0; i < TRAP_STACKS; i++)
+		tss.ist[i] = (uint64_t)(ist_stacks[i] + IST_SIZE);
 	tss.rsp[0] = tss.ist[0];
 	tss.io_map = sizeof(tss);
 	uint64_t base = (uint64_t)&tss;

@@ -13,9 +13,13 @@
 #define TRAP_DIVIDE     0
 #define TRAP_DEBUG      1
 #define TRAP_NMI        2
+#define TRAP_BREAKPOINT 3
 #define TRAP_UNDEFINED  6
 #define TRAP_PROTECTION 13
 #define TRAP_PAGE_FAULT 14
+#define TRAP_CONTROL    21
+
+#define TRAP_STACKS 2 /* of the interrupt stack table, counted from 1; traps from CPL 3 come in on the first */
 
 /* For code at CPL 3, beside the segments of abi.h. */
 #define USER_DATA_SELECTOR 0x33
@@ -124,11 +128,11 @@ typedef void (*trap_handler)(struct trap *trap);
 /* Who handles a vector; NULL: nobody, it is a failure.  Returns who did before. */
 trap_handler trap_set(unsigned vector, trap_handler handler);
 
-/* Lets a vector's handler run on the stack of interrupt stack table entry 1; false: on the stack that is in use. */
-void trap_use_ist(unsigned vector, bool use);
+/* Lets a vector's handler run on a stack of the interrupt stack table; 0: on the stack that is in use. */
+void trap_use_ist(unsigned vector, unsigned stack);
 
 /* Is the address on that stack? */
-bool trap_on_ist(const void *address);
+bool trap_on_ist(const void *address, unsigned stack);
 
 /* Loads the GDT and IDT into a further CPU.  It has no task register of its own: interrupt stacks are CPU 0's. */
 void trap_load_tables(void);
