@@ -6,8 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define NEW_FILE_MODE   0600 /* a guest's memory is nobody else's business */
+#define NEW_FILE_SUFFIX ".stasis-unfinished"
+#define NAME_TRIES      50
+#define NAME_WAIT_NS    2000000
 
 ssize_t io_read_full(int fd, void *ret, size_t size)
 {
@@ -33,7 +40,9 @@ int io_write_full(int fd, const void *data, size_t size)
 		ssize_t n = write(fd, at, size);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n == 0)
+			errno = EIO; /* nothing more would ever come of it */
+		if (n <= 0)
 			return -1;
 		at += n;
 		size -= (size_t)n;
@@ -48,7 +57,9 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset)
 		ssize_t n = pwrite(fd, at, size, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n == 0)
+			errno = EIO; /* nothing more would ever come of it */
+		if (n <= 0)
 			return -1;
 		at += n;
 		size -= (size_t)n;
@@ -96,14 +107,106 @@ fail:
 static int refuse_unless_file(const char *path, struct error *err)
 {
 	struct stat st;
-	if (stat(path, &st) < 0)
+	if (stat(path, &st) < 0) {
+		if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+			return error_set(err, ERROR_CREATE, "%s is a symbolic link to nothing; name a file", path);
 		return 0;
+	}
 	if (S_ISDIR(st.st_mode))
 		return error_set(err, ERROR_CREATE, "%s is a folder; name a file in it", path);
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, ERROR_CREATE,
 				 "%s is a device, a pipe or a socket; name a file, or - for standard output", path);
 	return 0;
+}
+
+static int open_folder_of(const char *path, int flags)
+{
+	char *copy = strdup(path);
+	if (copy == NULL)
+		return -1;
+	int fd = open(dirname(copy), flags | O_CLOEXEC, NEW_FILE_MODE);
+	free(copy);
+	return fd;
+}
+
+static bool is_at(int fd, const char *name)
+{
+	struct stat ours, there;
+	return fstat(fd, &ours) == 0 && lstat(name, &there) == 0 && ours.st_dev == there.st_dev &&
+	       ours.st_ino == there.st_ino;
+}
+
+/* False only where another process has it: a file system without locks must not keep anybody from writing. */
+static bool lock(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+/*
+ * The temporary name belongs to whoever holds the lock of the file under it; one that nobody has locked was left by a
+ * process that was killed.  Removes it, or waits a moment where it is not left over; -1 with errno set where that
+ * fails.
+ */
+static int remove_leftover(const char *name)
+{
+	int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), result = 0;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!lock(fd))
+		nanosleep(&(struct timespec){ .tv_nsec = NAME_WAIT_NS }, NULL);
+	else if (is_at(fd, name))
+		result = unlink(name);
+	close(fd);
+	return result;
+}
+
+/* Gives the nameless file its temporary name.  The first way needs no /proc, the second no privilege on older kernels.
+ */
+static int link_nameless(struct new_file *file)
+{
+	char self[32];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
+	if (linkat(file->fd, "", AT_FDCWD, file->temporary, AT_EMPTY_PATH) == 0)
+		return 0;
+	return errno == EEXIST ? -1 : linkat(AT_FDCWD, self, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW);
+}
+
+/* Where the file system knows no nameless files, the file has its temporary name from the start. */
+static int create_named(struct new_file *file)
+{
+	int fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, NEW_FILE_MODE);
+	if (fd < 0)
+		return -1;
+	if (!lock(fd) || !is_at(fd, file->temporary)) { /* another process took it for a leftover */
+		close(fd);
+		errno = EEXIST;
+		return -1;
+	}
+	file->fd = fd;
+	return 0;
+}
+
+static int take_name(struct new_file *file, int (*attempt)(struct new_file *file))
+{
+	for (unsigned i = 0; i < NAME_TRIES; i++) {
+		if (attempt(file) == 0) {
+			file->is_named = true;
+			return 0;
+		}
+		if (errno != EEXIST || remove_leftover(file->temporary) < 0)
+			return -1;
+	}
+	errno = EBUSY;
+	return -1;
+}
+
+static int cannot_create(const struct new_file *file, struct error *err)
+{
+	if (errno == EBUSY)
+		return error_set(err, ERROR_CREATE, "%s: another process is writing it right now", file->path);
+	return error_errno(err, errno == EACCES ? ERROR_PERMISSION : ERROR_CREATE,
+			   "%s cannot be created beside its final name", file->path);
 }
 
 int new_file_create(struct new_file *ret, const char *path, struct error *err)
@@ -116,17 +219,16 @@ int new_file_create(struct new_file *ret, const char *path, struct error *err)
 	file.path = realpath(path, NULL);
 	if (file.path == NULL)
 		file.path = strdup(path);
-	if (file.path == NULL || asprintf(&file.temporary, "%s.XXXXXX", file.path) < 0) {
+	if (file.path == NULL || asprintf(&file.temporary, "%s" NEW_FILE_SUFFIX, file.path) < 0) {
 		file.temporary = NULL;
 		status = error_set(err, ERROR_SYSTEM, "%s: no memory for its name", path);
 		goto fail;
 	}
-	file.fd = mkostemp(file.temporary, O_CLOEXEC);
-	if (file.fd < 0) {
-		status = error_errno(err, errno == EACCES ? ERROR_PERMISSION : ERROR_CREATE,
-				     "%s cannot be created beside its final name", path);
-		free(file.temporary);
-		file.temporary = NULL;
+	file.fd = open_folder_of(file.path, O_TMPFILE | O_RDWR);
+	if (file.fd >= 0)
+		lock(file.fd);
+	else if (take_name(&file, create_named) < 0) {
+		status = cannot_create(&file, err);
 		goto fail;
 	}
 	*ret = file;
@@ -138,11 +240,7 @@ fail:
 
 static int sync_folder_of(const char *path)
 {
-	char *copy = strdup(path);
-	if (copy == NULL)
-		return -1;
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(copy);
+	int fd = open_folder_of(path, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return -1;
 	int result = fsync(fd);
@@ -154,10 +252,11 @@ int new_file_commit(struct new_file *file, struct error *err)
 {
 	if (fsync(file->fd) < 0)
 		return error_errno(err, ERROR_IO, "%s: bringing it to the disk", file->path);
+	if (!file->is_named && take_name(file, link_nameless) < 0)
+		return cannot_create(file, err);
 	if (rename(file->temporary, file->path) < 0)
 		return error_errno(err, ERROR_CREATE, "%s: giving it its name", file->path);
-	free(file->temporary);
-	file->temporary = NULL;
+	file->is_named = false;
 	if (sync_folder_of(file->path) < 0)
 		return error_errno(err, ERROR_IO, "%s: bringing its name to the disk", file->path);
 	return 0;
@@ -167,11 +266,10 @@ void new_file_done(struct new_file *file)
 {
 	if (file == NULL)
 		return;
-	if (file->temporary != NULL)
+	if (file->is_named)
 		unlink(file->temporary);
-	if (file->temporary != NULL || file->path != NULL)
-		if (file->fd >= 0)
-			close(file->fd);
+	if (file->path != NULL && file->fd >= 0)
+		close(file->fd);
 	free(file->temporary);
 	free(file->path);
 	*file = (struct new_file){ .fd = -1 };

@@ -4,6 +4,7 @@
 #ifndef STASIS_VMM_IO_H
 #define STASIS_VMM_IO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,16 +25,20 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset);
 int io_read_file(const char *path, size_t size_max, struct buffer *ret, struct error *err);
 
 /*
- * A file that is written under a temporary name in the same folder and takes its own name only when all of
- * it is on the disk: fsync, rename, fsync of the folder.  Whatever stood under that name stays whole until then;
- * a file that is open or mapped under that name keeps its contents.
+ * A file that takes its name only when all of it is on the disk: written without a name (O_TMPFILE), fsync, a temporary
+ * name in the same folder, rename, fsync of the folder.  Whatever stood under that name stays whole until the rename,
+ * and a file that is open or mapped under that name keeps its contents.
+ *
+ * Killed at any moment before the link, it leaves nothing; between link and rename, or where the file system knows no
+ * nameless files, a file PATH.stasis-unfinished, which the next one that is written to PATH removes.
  */
 struct new_file {
 	int fd;
 	char *path, *temporary; /* owned */
+	bool is_named;          /* it stands in the folder as temporary */
 };
 
-/* Refuses a path that is a folder or a device, by name. */
+/* Refuses a path that is a folder, a device or a dangling link, by name. */
 int new_file_create(struct new_file *ret, const char *path, struct error *err);
 int new_file_commit(struct new_file *file, struct error *err);
 /* Removes the temporary file if the file was not committed.  Takes NULL and all zero. */
