@@ -255,7 +255,7 @@ static int read_ram_sections(struct source *source, const struct format_header *
 		nr_regions++;
 		status = skip_zeros(source, entry->offset, err);
 		if (status == 0 && source->can_map)
-			status = memory_add_file(&image->ram, range, source->fd, entry->offset, err);
+			status = memory_add_file(&image->ram, range, source->name, source->fd, entry->offset, err);
 		else if (status == 0)
 			status = read_ram_section(source, range, &image->ram, err);
 		if (source->can_map)

@@ -1,5 +1,6 @@
 #include "exit.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,11 +80,24 @@ void exit_describe(const struct vcpu *vcpu, char *ret, size_t size)
 		       rows[i].value);
 }
 
+static void report_lost_file(struct vcpu *vcpu, const struct mapped_file *file)
+{
+	struct error error;
+	error_set(&error, ERROR_IO, "%s", mapped_file_lost(file));
+	vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
+}
+
 __attribute__((format(printf, 2, 3))) static void fail(struct vcpu *vcpu, const char *format, ...)
 {
 	struct error error = { .code = ERROR_INTERNAL };
+	const struct mapped_file *file = memory_file(&vcpu->vm->memory);
 	size_t used = 0;
 	va_list args;
+	/* Where the guest's page tables or handlers are gone, so is its sense: the file is the reason, whatever came of it. */
+	if (file != NULL && mapped_file_has_shrunk(file)) {
+		report_lost_file(vcpu, file);
+		return;
+	}
 	append(error.text, sizeof(error.text), &used, "vCPU %u: ", vcpu->id);
 	va_start(args, format);
 	vsnprintf(error.text + used, sizeof(error.text) - used, format, args);
@@ -131,11 +145,36 @@ static void handle_io(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vm->device_lock);
 }
 
+void exit_run_failed(struct vcpu *vcpu)
+{
+	struct error error;
+	const struct mapped_file *file = memory_file(&vcpu->vm->memory);
+	if (file != NULL && errno == EFAULT) {
+		report_lost_file(vcpu, file);
+		return;
+	}
+	error_errno(&error, ERROR_INTERNAL, "vCPU %u: KVM_RUN", vcpu->id);
+	vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
+}
+
+/* Where KVM emulates an access to RAM that it cannot reach, it takes it for MMIO; so it does with a write to ROM, rightly. */
+static bool is_lost_ram(const struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	const struct memory_region *region = memory_region_at(&vcpu->vm->memory, run->mmio.phys_addr);
+	return region != NULL && region->file != NULL &&
+	       !(run->mmio.is_write && (region->range.flags & MEMORY_ROM) != 0);
+}
+
 /* No device has MMIO: a read gives ones, as on a bus that nobody answers on. */
 static void handle_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	uint64_t value = 0;
+	if (is_lost_ram(vcpu)) {
+		report_lost_file(vcpu, memory_file(&vcpu->vm->memory));
+		return;
+	}
 	if (!run->mmio.is_write)
 		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 	memcpy(&value, run->mmio.data, sizeof(run->mmio.data));

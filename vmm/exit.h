@@ -10,6 +10,9 @@
 /* Handles the exit that the vCPU's kvm_run describes, in the vCPU's thread. */
 void exit_handle(struct vcpu *vcpu);
 
+/* Reports that KVM_RUN failed with errno. */
+void exit_run_failed(struct vcpu *vcpu);
+
 /*
  * Describes where a vCPU stands, for messages: mode, RIP, the bytes there, the registers.
  * Several lines, the last without a newline.

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "crash.h"
 
 static const struct command *const commands[] = {
 	&command_run,	  &command_roundtrip, &command_restore, &command_compare, &command_inspect,
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
 	int exit_status = 0;
 	/* A reader that goes away is an error of the write that finds it, not the end of a guest. */
 	signal(SIGPIPE, SIG_IGN);
+	crash_guard();
 	if (argc < 2) {
 		print_usage(stderr);
 		return error_exit_status(ERROR_USAGE);

@@ -38,10 +38,20 @@ int memory_add(struct memory *memory, const struct memory_range *range, struct e
 	return status;
 }
 
-int memory_add_file(struct memory *memory, const struct memory_range *range, int fd, uint64_t offset,
+int memory_add_file(struct memory *memory, const struct memory_range *range, const char *path, int fd, uint64_t offset,
 		    struct error *err)
 {
-	return add(memory, range, fd, false, MAP_PRIVATE, offset, err);
+	int status = add(memory, range, fd, false, MAP_PRIVATE, offset, err);
+	if (status < 0)
+		return status;
+	struct memory_region *region = &memory->regions[memory->nr_regions - 1];
+	region->file = mapped_file_create(path, fd, region->hva, range->size, offset);
+	if (region->file == NULL) {
+		status = error_errno(err, ERROR_SYSTEM, "%s: keeping watch over what is mapped of it", path);
+		munmap(region->hva, range->size);
+		memory->nr_regions--;
+	}
+	return status;
 }
 
 int memory_add_ram(struct memory *memory, uint64_t size, struct error *err)
@@ -82,14 +92,27 @@ int memory_check_ranges(const struct memory_range *ranges, unsigned nr_ranges, s
 	return 0;
 }
 
-uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t size)
+const struct memory_region *memory_region_at(const struct memory *memory, uint64_t gpa)
 {
 	for (unsigned i = 0; i < memory->nr_regions; i++) {
-		const struct memory_region *region = &memory->regions[i];
-		if (gpa >= region->range.gpa && range_is_inside(gpa - region->range.gpa, size, region->range.size))
-			return region->hva + (gpa - region->range.gpa);
+		const struct memory_range *range = &memory->regions[i].range;
+		if (gpa >= range->gpa && gpa - range->gpa < range->size)
+			return &memory->regions[i];
 	}
 	return NULL;
+}
+
+const struct mapped_file *memory_file(const struct memory *memory)
+{
+	return memory->nr_regions > 0 ? memory->regions[0].file : NULL;
+}
+
+uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t size)
+{
+	const struct memory_region *region = memory_region_at(memory, gpa);
+	if (region == NULL || !range_is_inside(gpa - region->range.gpa, size, region->range.size))
+		return NULL;
+	return region->hva + (gpa - region->range.gpa);
 }
 
 bool memory_write(const struct memory *memory, uint64_t gpa, const void *data, uint64_t size)
@@ -147,6 +170,7 @@ uint64_t memory_ram_high(const struct memory *memory)
 void memory_done(struct memory *memory)
 {
 	for (unsigned i = 0; i < memory->nr_regions; i++) {
+		mapped_file_free(memory->regions[i].file);
 		munmap(memory->regions[i].hva, memory->regions[i].range.size);
 		if (memory->regions[i].fd >= 0)
 			close(memory->regions[i].fd);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "mapped_file.h"
 
 #define MEMORY_REGIONS_MAX 4
 #define MEMORY_PAGE 4096u
@@ -30,8 +31,9 @@ struct memory_range {
 
 struct memory_region {
 	struct memory_range range;
-	uint8_t *hva; /* mapped by memory_*, unmapped by memory_done() */
-	int fd;       /* the memfd behind it, or -1 where it is mapped from a snapshot */
+	uint8_t *hva;		  /* mapped by memory_*, unmapped by memory_done() */
+	int fd;			  /* the memfd behind it, or -1 where it is mapped from a snapshot */
+	struct mapped_file *file; /* the snapshot that it is mapped from, or NULL; owned */
 };
 
 struct memory {
@@ -42,8 +44,8 @@ struct memory {
 /* Adds a region of zero bytes, backed by a memfd and taken from the host page by page as it is touched. */
 int memory_add(struct memory *memory, const struct memory_range *range, struct error *err);
 
-/* Adds a region that is a private, copy-on-write view of a file from offset (whole pages) on. */
-int memory_add_file(struct memory *memory, const struct memory_range *range, int fd, uint64_t offset,
+/* Adds a region that is a private, copy-on-write view of the file at path, open as fd, from offset (whole pages) on. */
+int memory_add_file(struct memory *memory, const struct memory_range *range, const char *path, int fd, uint64_t offset,
 		    struct error *err);
 
 /* Adds size bytes of RAM: one region, or two around the hole below 4 GiB. */
@@ -51,6 +53,12 @@ int memory_add_ram(struct memory *memory, uint64_t size, struct error *err);
 
 /* Are the ranges whole pages, inside what KVM can map, and apart from each other?  Errors name the range. */
 int memory_check_ranges(const struct memory_range *ranges, unsigned nr_ranges, struct error *err);
+
+/* The region that has gpa, or NULL. */
+const struct memory_region *memory_region_at(const struct memory *memory, uint64_t gpa);
+
+/* The file that memory is mapped from, or NULL where there is none. */
+const struct mapped_file *memory_file(const struct memory *memory);
 
 /*
  * The bytes [gpa, gpa + size) of the guest, or NULL where they are not all inside one region.

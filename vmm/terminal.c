@@ -38,6 +38,11 @@ static void put_back(const struct terminal *terminal)
 		tcsetattr(terminal->fd, TCSANOW, &terminal->saved);
 }
 
+void terminal_put_back(void)
+{
+	put_back(atomic_load(&guarded));
+}
+
 int terminal_open(struct terminal *ret, int fd, struct error *err)
 {
 	struct terminal terminal = { .fd = fd };
@@ -113,7 +118,7 @@ void terminal_close(struct terminal *terminal)
 static void put_back_and_raise(int signal_number)
 {
 	int saved_errno = errno;
-	put_back(atomic_load(&guarded));
+	terminal_put_back();
 	raise(signal_number);
 	errno = saved_errno;
 }
@@ -123,8 +128,8 @@ static void handle(int signal_number, void (*handler)(int), unsigned flags)
 	struct sigaction action = { .sa_handler = handler, .sa_flags = (int)flags }, old;
 	/* No handler interrupts another. */
 	sigfillset(&action.sa_mask);
-	/* What the process was started to ignore (nohup, a shell's background job), it goes on ignoring. */
-	if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+	/* What the process was started to ignore (nohup, a shell's background job), it goes on ignoring; crash.c has SIGBUS. */
+	if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
 		sigaction(signal_number, &action, NULL);
 }
 

@@ -38,12 +38,15 @@ size_t terminal_read(struct terminal *terminal, uint8_t *ret, size_t size, enum 
  */
 bool terminal_filter(bool *in_escape, uint8_t byte, enum terminal_key *ret_key);
 
+/* Puts the guarded terminal back, if there is one.  For signal handlers. */
+void terminal_put_back(void);
+
 /* Puts the terminal back and ends its guard. */
 void terminal_close(struct terminal *terminal);
 
 /*
  * Installs handlers for the signals that end, crash or stop the process: they put the terminal back and raise the
- * signal again, and raw mode returns when a stopped process goes on.  Signals that are ignored stay so.
+ * signal again, and raw mode returns when a stopped process goes on.  Signals that are ignored, or that have a handler, stay so.
  * One terminal a process; it must stay where it is until it is closed.
  */
 void terminal_guard(const struct terminal *terminal);

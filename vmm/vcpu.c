@@ -86,9 +86,7 @@ static bool run_once(struct vcpu *vcpu)
 		if (errno == EINTR)
 			return true;
 		if (errno != EAGAIN) { /* EAGAIN: an application processor was started */
-			struct error error;
-			error_errno(&error, ERROR_INTERNAL, "vCPU %u: KVM_RUN", vcpu->id);
-			vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
+			exit_run_failed(vcpu);
 			return true;
 		}
 		return false;

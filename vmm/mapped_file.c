@@ -1,0 +1,87 @@
+#include "mapped_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAPPED_MAX 16 /* of one process: two snapshots of MEMORY_REGIONS_MAX regions are compared, the rest is room */
+
+struct mapped_file {
+	const uint8_t *address;
+	uint64_t size, offset;
+	int fd;
+	char *lost;
+};
+
+/* A handler of SIGBUS is given nothing but the address, so what is mapped stands here. */
+static _Atomic(const struct mapped_file *) mapped_files[MAPPED_MAX];
+
+static bool replace(const struct mapped_file *old, const struct mapped_file *new)
+{
+	for (size_t i = 0; i < MAPPED_MAX; i++) {
+		const struct mapped_file *expected = old;
+		if (atomic_compare_exchange_strong(&mapped_files[i], &expected, new))
+			return true;
+	}
+	return false;
+}
+
+struct mapped_file *mapped_file_create(const char *path, int fd, const void *address, uint64_t size, uint64_t offset)
+{
+	struct mapped_file *file = malloc(sizeof(*file));
+	if (file == NULL)
+		return NULL;
+	*file = (struct mapped_file){ .address = address, .size = size, .offset = offset };
+	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (asprintf(
+		    &file->lost,
+		    "%s: it was truncated, or its disk failed, while a guest's RAM was mapped from it; that RAM is "
+		    "lost, and a whole copy of the snapshot is needed (restore --copy depends on the file only while it starts)",
+		    path) < 0)
+		file->lost = NULL;
+	if (file->fd >= 0 && file->lost != NULL) {
+		if (replace(NULL, file))
+			return file;
+		errno = EMFILE;
+	}
+	mapped_file_free(file);
+	return NULL;
+}
+
+void mapped_file_free(struct mapped_file *file)
+{
+	if (file == NULL)
+		return;
+	replace(file, NULL);
+	if (file->fd >= 0)
+		close(file->fd);
+	free(file->lost);
+	free(file);
+}
+
+const struct mapped_file *mapped_file_at(const void *address)
+{
+	const uint8_t *at = address;
+	for (size_t i = 0; i < MAPPED_MAX; i++) {
+		const struct mapped_file *file = atomic_load(&mapped_files[i]);
+		if (file != NULL && at >= file->address && (uint64_t)(at - file->address) < file->size)
+			return file;
+	}
+	return NULL;
+}
+
+const char *mapped_file_lost(const struct mapped_file *file)
+{
+	return file->lost;
+}
+
+bool mapped_file_has_shrunk(const struct mapped_file *file)
+{
+	struct stat st;
+	return fstat(file->fd, &st) == 0 && (uint64_t)st.st_size < file->offset + file->size;
+}

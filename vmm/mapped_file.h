@@ -1,0 +1,32 @@
+/*
+ * Files that guest memory is mapped from.  Such a file can shrink, and its disk can fail, while a guest runs on it: the
+ * host then raises SIGBUS where we touch the memory, and KVM gives an error, or goes astray, where the guest does. Here
+ * stands which file lies where, so that whoever meets that can name it.
+ */
+#ifndef STASIS_VMM_MAPPED_FILE_H
+#define STASIS_VMM_MAPPED_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mapped_file;
+
+/*
+ * Notes that size bytes from address on are a file's, from offset on.  The descriptor is duplicated, the name copied.
+ * NULL with errno set where that fails.
+ */
+struct mapped_file *mapped_file_create(const char *path, int fd, const void *address, uint64_t size, uint64_t offset);
+
+/* Takes NULL.  To be called before the memory is unmapped. */
+void mapped_file_free(struct mapped_file *file);
+
+/* The file that address is mapped from, or NULL.  For signal handlers, too. */
+const struct mapped_file *mapped_file_at(const void *address);
+
+/* The sentence for the user whose file cannot be read any more: it names the file and what to do. */
+const char *mapped_file_lost(const struct mapped_file *file);
+
+/* Does the file end before what is mapped of it? */
+bool mapped_file_has_shrunk(const struct mapped_file *file);
+
+#endif
