@@ -24,6 +24,12 @@ int file_write_stream(const struct image *image, int fd, const char *name, struc
  */
 int file_read(const char *path, struct image *ret, struct error *err);
 
+/*
+ * As file_read(), but RAM of a file is read, too, into memory of its own, and held against the checksums on the way: what
+ * happens to the file afterwards does not matter.  ERROR_DATA names the range that is damaged.
+ */
+int file_read_copy(const char *path, struct image *ret, struct error *err);
+
 /* Reads all RAM of the image that came from path and holds it against the checksums.  ERROR_DATA names the range. */
 int file_verify_ram(const struct image *image, struct error *err);
 

@@ -16,7 +16,8 @@ struct source {
 	int fd;
 	const char *name;
 	uint64_t offset; /* how much has been read */
-	bool can_map;	 /* a regular file from its start */
+	bool is_file;	 /* a regular file from its start */
+	bool can_map;	 /* it is, and RAM may stay in it */
 	uint64_t size;	 /* of a regular file */
 };
 
@@ -57,10 +58,10 @@ static int check_header(const struct source *source, const struct format_header 
 	if (header->nr_sections == 0 || header->nr_sections > IMAGE_SECTIONS_MAX)
 		return error_set(err, ERROR_DATA, "%s: %u sections, expected 1 to %d", name, header->nr_sections,
 				 IMAGE_SECTIONS_MAX);
-	if (source->can_map && source->size < header->size)
+	if (source->is_file && source->size < header->size)
 		return error_set(err, ERROR_DATA, "%s: truncated: %" PRIu64 " bytes, expected %" PRIu64, name,
 				 source->size, header->size);
-	if (source->can_map && header->form == FORMAT_FILE && source->size != header->size)
+	if (source->is_file && header->form == FORMAT_FILE && source->size != header->size)
 		return error_set(err, ERROR_DATA, "%s: %" PRIu64 " bytes, expected %" PRIu64, name, source->size,
 				 header->size);
 	return 0;
@@ -207,6 +208,11 @@ static int read_state(struct source *source, struct image *image, struct format_
 
 /* ---- RAM ---- */
 
+static const uint32_t *ram_checksums(const struct image *image)
+{
+	return (const uint32_t *)(const void *)image->ram_checksums.data;
+}
+
 static int skip_zeros(struct source *source, uint64_t offset, struct error *err)
 {
 	uint8_t bytes[MEMORY_PAGE];
@@ -223,17 +229,43 @@ static int skip_zeros(struct source *source, uint64_t offset, struct error *err)
 	return 0;
 }
 
-/* RAM of a file that comes through a pipe: all of it is read, pages of zeros are not kept. */
-static int read_ram_section(struct source *source, const struct memory_range *range, struct memory *memory,
-			    struct error *err)
+static int check_chunk(const struct memory_range *range, uint64_t chunk, uint32_t crc, uint32_t expected,
+		       struct error *err)
 {
-	uint8_t page[MEMORY_PAGE];
+	uint64_t gpa = range->gpa + chunk * FORMAT_CHUNK;
+	if (crc == expected)
+		return 0;
+	return error_set(err, ERROR_DATA, "damaged: RAM 0x%" PRIx64 "-0x%" PRIx64 ", checksum 0x%08x, expected 0x%08x", gpa,
+			 gpa + ram_chunk_size(range->size, chunk) - 1, crc, expected);
+}
+
+/* Pages of zeros are not kept. */
+static void keep_pages(struct memory *memory, uint64_t gpa, const uint8_t *data, size_t size)
+{
+	for (size_t at = 0; at < size; at += MEMORY_PAGE)
+		if (!bytes_are_zero(data + at, MEMORY_PAGE))
+			memory_write(memory, gpa + at, data + at, MEMORY_PAGE);
+}
+
+/* RAM of a file that comes through a pipe, or is not to be mapped: all of it is read and checked. */
+static int read_ram_section(struct source *source, const struct memory_range *range, const uint32_t *expected,
+			    struct memory *memory, struct error *err)
+{
 	int status = memory_add(memory, range, err);
-	for (uint64_t at = 0; at < range->size && status == 0; at += MEMORY_PAGE) {
-		status = source_read(source, page, MEMORY_PAGE, "RAM", err);
-		if (status == 0 && !bytes_are_zero(page, MEMORY_PAGE))
-			memory_write(memory, range->gpa + at, page, MEMORY_PAGE);
+	uint8_t *data = malloc(FORMAT_CHUNK);
+	if (status == 0 && data == NULL)
+		status = error_set(err, ERROR_SYSTEM, "%s: no memory for a chunk of RAM", source->name);
+	for (uint64_t chunk = 0; chunk < ram_chunks(range->size) && status == 0; chunk++) {
+		size_t size = (size_t)ram_chunk_size(range->size, chunk);
+		status = source_read(source, data, size, "RAM", err);
+		if (status < 0)
+			break;
+		if (check_chunk(range, chunk, crc32c(0, data, size), expected[chunk], err) < 0)
+			status = error_prefix(err, "%s", source->name);
+		else
+			keep_pages(memory, range->gpa + chunk * FORMAT_CHUNK, data, size);
 	}
+	free(data);
 	return status;
 }
 
@@ -241,6 +273,7 @@ static int read_ram_sections(struct source *source, const struct format_header *
 			     const struct format_section *table, struct image *image, struct error *err)
 {
 	const struct machine *machine = image_machine(image);
+	const uint32_t *checksums = ram_checksums(image);
 	unsigned nr_regions = 0;
 	int status = 0;
 	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++) {
@@ -257,7 +290,8 @@ static int read_ram_sections(struct source *source, const struct format_header *
 		if (status == 0 && source->can_map)
 			status = memory_add_file(&image->ram, range, source->name, source->fd, entry->offset, err);
 		else if (status == 0)
-			status = read_ram_section(source, range, &image->ram, err);
+			status = read_ram_section(source, range, checksums, &image->ram, err);
+		checksums += ram_chunks(range->size);
 		if (source->can_map)
 			source->offset = entry->offset + entry->length;
 	}
@@ -341,20 +375,21 @@ static int source_open(struct source *ret, const char *path, struct error *err)
 	if (source.fd < 0)
 		return error_errno(err, error_code_of_open(errno), "%s", path);
 	if (fstat(source.fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(source.fd, 0, SEEK_CUR) == 0) {
-		source.can_map = true;
+		source.is_file = true;
 		source.size = (uint64_t)st.st_size;
 	}
 	*ret = source;
 	return 0;
 }
 
-int file_read(const char *path, struct image *ret, struct error *err)
+static int read_from(const char *path, bool may_map, struct image *ret, struct error *err)
 {
 	struct source source;
 	struct image image = { 0 };
 	int status = source_open(&source, path, err);
 	if (status < 0)
 		return status;
+	source.can_map = source.is_file && may_map;
 	status = read_image(&source, &image, err);
 	if (source.fd != STDIN_FILENO)
 		close(source.fd); /* what is mapped stays mapped */
@@ -367,9 +402,19 @@ int file_read(const char *path, struct image *ret, struct error *err)
 	return 0;
 }
 
+int file_read(const char *path, struct image *ret, struct error *err)
+{
+	return read_from(path, true, ret, err);
+}
+
+int file_read_copy(const char *path, struct image *ret, struct error *err)
+{
+	return read_from(path, false, ret, err);
+}
+
 int file_verify_ram(const struct image *image, struct error *err)
 {
-	const uint32_t *expected = (const uint32_t *)(const void *)image->ram_checksums.data;
+	const uint32_t *expected = ram_checksums(image);
 	if (image->ram_checksums.size == 0)
 		return 0; /* a stream's records were checked as they came */
 	for (unsigned i = 0; i < image->ram.nr_regions; i++) {
@@ -377,13 +422,9 @@ int file_verify_ram(const struct image *image, struct error *err)
 		for (uint64_t chunk = 0; chunk < ram_chunks(region->range.size); chunk++, expected++) {
 			uint32_t crc;
 			ram_visit_chunk(region, chunk, NULL, NULL, &crc);
-			if (crc != *expected)
-				return error_set(err, ERROR_DATA,
-						 "damaged: RAM 0x%" PRIx64 "-0x%" PRIx64 ", checksum 0x%08x, expected 0x%08x",
-						 region->range.gpa + chunk * FORMAT_CHUNK,
-						 region->range.gpa + chunk * FORMAT_CHUNK +
-							 ram_chunk_size(region->range.size, chunk) - 1,
-						 crc, *expected);
+			int status = check_chunk(&region->range, chunk, crc, *expected, err);
+			if (status < 0)
+				return status;
 		}
 	}
 	return 0;

@@ -7,6 +7,18 @@
 #include "snapshot/file.h"
 #include "snapshot/restore.h"
 
+/* Where RAM is mapped, a change to the file that came before is found by --verify-memory, and none that comes after. */
+static int read_snapshot(const struct options *options, struct image *ret, struct error *err)
+{
+	const char *path = options->arguments[0];
+	if (options->copy)
+		return file_read_copy(path, ret, err);
+	int status = file_read(path, ret, err);
+	if (status == 0 && options->verify_memory && file_verify_ram(ret, err) < 0)
+		status = error_prefix(err, "%s", path);
+	return status;
+}
+
 static int restore(const struct options *options, int *ret_status, struct error *err)
 {
 	const char *path = options->arguments[0];
@@ -18,7 +30,7 @@ static int restore(const struct options *options, int *ret_status, struct error 
 	bool has_input = strcmp(path, "-") != 0;
 	int kvm_fd = -1, status = session_create(&session, options, has_input, err);
 	if (status == 0)
-		status = file_read(path, &image, err);
+		status = read_snapshot(options, &image, err);
 	if (status == 0)
 		status = kvm_fd = kvm_open(err);
 	if (status >= 0)
@@ -40,7 +52,7 @@ const struct command command_restore = {
 	.name = "restore",
 	.arguments = "FILE",
 	.summary = "restore a snapshot, verify it by reading it back, and let it go on",
-	.options = OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RESTORE | OPTIONS_RUNNING,
+	.options = OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RESTORE | OPTIONS_MEMORY | OPTIONS_RUNNING,
 	.arguments_min = 1,
 	.arguments_max = 1,
 	.run = restore,

@@ -248,6 +248,22 @@ static int add_without(struct options *options, const char *value, struct error 
 	return 0;
 }
 
+static int set_copy(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->copy = true;
+	return 0;
+}
+
+static int set_verify_memory(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->verify_memory = true;
+	return 0;
+}
+
 static int set_trace_io(struct options *options, const char *value, struct error *err)
 {
 	(void)value;
@@ -269,6 +285,14 @@ static int set_json(struct options *options, const char *value, struct error *er
 	(void)value;
 	(void)err;
 	options->json = true;
+	return 0;
+}
+
+static int set_raw(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->raw = true;
 	return 0;
 }
 
@@ -303,8 +327,11 @@ static const struct {
 	{ "allow", "WHAT", OPTIONS_RESTORE, add_allow,
 	  "let a difference through: a register, a component, vendor, tsc-khz (repeatable)" },
 	{ "without", "NAME", OPTIONS_RESTORE, add_without, "leave out a register or component on purpose (repeatable)" },
+	{ "copy", NULL, OPTIONS_MEMORY, set_copy, "read and check RAM instead of mapping FILE, which may then change or go" },
+	{ "verify-memory", NULL, OPTIONS_MEMORY, set_verify_memory, "check all of RAM before the guest runs" },
 	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },
 	{ "no-sandbox", NULL, OPTIONS_RUNNING, set_no_sandbox, "do not confine the process to the system calls that it needs" },
+	{ "raw", NULL, OPTIONS_RAW, set_raw, "print the bytes of each section, too, with their offsets in FILE" },
 	{ "json", NULL, OPTIONS_JSON, set_json, "print one JSON document" },
 };
 /* clang-format on */

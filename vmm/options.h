@@ -22,6 +22,8 @@ enum option_group {
 	OPTIONS_RESTORE = 16,  /* what to let through or leave out */
 	OPTIONS_RUNNING = 32,  /* whatever runs a guest */
 	OPTIONS_JSON = 64,
+	OPTIONS_MEMORY = 128, /* restore: how RAM comes out of the file */
+	OPTIONS_RAW = 256,
 };
 
 /* When a snapshot is taken. */
@@ -60,7 +62,8 @@ struct options {
 	struct until until;
 
 	struct restore_options restore;
-	bool trace_io, json, no_sandbox;
+	bool copy, verify_memory;
+	bool trace_io, json, raw, no_sandbox;
 
 	const char *const *arguments;
 	unsigned nr_arguments;
