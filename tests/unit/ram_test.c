@@ -61,7 +61,7 @@ START_TEST(a_mapped_file_is_all_data)
 	uint64_t start, end;
 	ck_assert_int_eq(ftruncate(fd, 5 * MEMORY_PAGE), 0);
 	ck_assert_int_eq(pwrite(fd, "x", 1, 2 * MEMORY_PAGE), 1);
-	ck_assert_int_eq(memory_add_file(&mapped, &range, fd, MEMORY_PAGE, NULL), 0);
+	ck_assert_int_eq(memory_add_file(&mapped, &range, path, fd, MEMORY_PAGE, NULL), 0);
 	close(fd);
 	unlink(path);
 	ck_assert_uint_eq(mapped.regions[0].hva[MEMORY_PAGE], 'x');
