@@ -95,7 +95,7 @@ START_TEST(a_file_that_is_given_up_leaves_nothing)
 	write_new(path, "before");
 	ck_assert_int_eq(new_file_create(&file, path, &err), 0);
 	ck_assert_int_eq(io_write_full(file.fd, "half", 4), 0);
-	ck_assert_uint_eq(names(), 2);
+	ck_assert_uint_le(names(), 2); /* the second where the file system has no files without a name */
 	new_file_done(&file);
 	ck_assert_uint_eq(names(), 1);
 	assert_contents(path, "before");
