@@ -132,13 +132,13 @@ static void handle_io(struct vcpu *vcpu)
 	vm->device_vcpu = vcpu;
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		uint32_t value = 0;
-		if (is_write) {
-			memcpy(&value, data, run->io.size);
-			bus_write(&vm->bus, run->io.port, run->io.size, value);
-		} else {
-			value = bus_read(&vm->bus, run->io.port, run->io.size);
-			memcpy(data, &value, run->io.size);
+		if (!is_write) {
+			uint32_t read = bus_read(&vm->bus, run->io.port, run->io.size);
+			memcpy(data, &read, run->io.size);
 		}
+		memcpy(&value, data, run->io.size);
+		if (is_write)
+			bus_write(&vm->bus, run->io.port, run->io.size, value);
 		trace(vcpu, "port", is_write, run->io.port, run->io.size, value, device);
 	}
 	vm->device_vcpu = NULL;

@@ -337,6 +337,18 @@ static const struct {
 /* clang-format on */
 #define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
 
+/* What getopt_long() answered '?' to: a character, an option that takes no argument, or a word. */
+static int refuse_option(char **argv, struct error *err)
+{
+	if (optopt >= FIRST_CODE)
+		return error_set(err, ERROR_USAGE, "%s --%s: takes no argument", argv[0], rows[optopt - FIRST_CODE].name);
+	if (optopt != 0)
+		return error_set(err, ERROR_USAGE, "%s -%c: no such option; stasis %s --help lists them", argv[0], optopt,
+				 argv[0]);
+	return error_set(err, ERROR_USAGE, "%s %s: no such option; stasis %s --help lists them", argv[0],
+			 argv[optind - 1], argv[0]);
+}
+
 void options_print_help(FILE *out, unsigned groups)
 {
 	for (size_t i = 0; i < NR_ROWS; i++) {
@@ -363,7 +375,7 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret, b
 				.val = FIRST_CODE + (int)i,
 			};
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* glibc and musl: start anew */
 	while (status == 0 && (code = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
 		if (code == 'h') {
 			*ret_help = true;
@@ -372,8 +384,7 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret, b
 		if (code == ':')
 			return error_set(err, ERROR_USAGE, "%s %s: an argument is missing", argv[0], argv[optind - 1]);
 		if (code == '?')
-			return error_set(err, ERROR_USAGE, "%s %s: no such option; stasis %s --help lists them", argv[0],
-					 argv[optind - 1], argv[0]);
+			return refuse_option(argv, err);
 		status = rows[code - FIRST_CODE].set(&options, optarg, err);
 	}
 	if (status < 0)
