@@ -25,8 +25,8 @@ static void print_usage(FILE *out)
 
 static void print_help(const struct command *command)
 {
-	printf("usage: stasis %s %s%s\n\n%s.\n\n", command->name, command->options != 0 ? "[OPTIONS] " : "",
-	       command->arguments, command->summary);
+	printf("usage: stasis %s%s%s%s\n\n%s.\n\n", command->name, command->options != 0 ? " [OPTIONS]" : "",
+	       command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
 	options_print_help(stdout, command->options);
 }
 
@@ -61,36 +61,47 @@ static int run_command(const struct command *command, int argc, char **argv, int
 	status = check_arguments(command, &options, err);
 	if (status == 0)
 		status = command->run(&options, ret_status, err);
-	if (status == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-		status = error_errno(err, ERROR_IO, "standard output");
 	return status;
+}
+
+static int run_named(int argc, char **argv, int *ret_status, struct error *err)
+{
+	const struct command *command = find_command(argv[1]);
+	if (command != NULL)
+		return run_command(command, argc - 1, argv + 1, ret_status, err);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+		print_usage(stdout);
+	else if (strcmp(argv[1], "--version") == 0)
+		printf("stasis " STASIS_VERSION "\n");
+	else
+		return error_set(err, ERROR_USAGE, "%s: no such command; stasis --help lists them", argv[1]);
+	return 0;
+}
+
+/* What was printed must have arrived before the status says so. */
+static int flush_output(struct error *err)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return error_errno(err, ERROR_IO, "standard output");
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct error err = { 0 };
 	int exit_status = 0;
-	/* A reader that goes away is an error of the write that finds it, not the end of a guest. */
+	/* A reader that goes away, or a file that may not grow, is an error of the write that finds it, not the end of a guest. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	crash_guard();
 	if (argc < 2) {
 		print_usage(stderr);
 		return error_exit_status(ERROR_USAGE);
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-		print_usage(stdout);
-		return 0;
-	}
-	if (strcmp(argv[1], "--version") == 0) {
-		printf("stasis " STASIS_VERSION "\n");
-		return 0;
-	}
-	const struct command *command = find_command(argv[1]);
-	if (command == NULL) {
-		message("%s: no such command; stasis --help lists them", argv[1]);
-		return error_exit_status(ERROR_USAGE);
-	}
-	if (run_command(command, argc - 1, argv + 1, &exit_status, &err) < 0) {
+	int status = run_named(argc, argv, &exit_status, &err);
+	if (status == 0)
+		status = flush_output(&err);
+	if (status < 0) {
 		message("%s", err.text);
 		return error_exit_status(err.code);
 	}
