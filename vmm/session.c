@@ -79,6 +79,8 @@ static int take_snapshot(struct session *session, struct vm *vm, struct error *e
 {
 	const char *base = session->options->snapshot;
 	char path[4096];
+	if (session->nr_taken > 0 && strcmp(base, "-") == 0)
+		return error_set(err, ERROR_USAGE, "standard output has one already");
 	int n = session->nr_taken == 0 ? snprintf(path, sizeof(path), "%s", base) :
 					 snprintf(path, sizeof(path), "%s.%u", base, session->nr_taken);
 	if (n < 0 || (size_t)n >= sizeof(path))
@@ -204,7 +206,7 @@ static int step(struct session *session, struct vm *vm, struct error *err)
 		return error_errno(err, ERROR_SYSTEM, "poll");
 	if (session->is_closed)
 		return error_set(err, ERROR_IO, "nobody reads the guest's console any more");
-	if ((fds[1].revents & (POLLIN | POLLHUP)) != 0 || session->input_size > 0)
+	if (fds[1].revents != 0 || session->input_size > 0) /* what is wrong with it, the read finds out */
 		feed(session, vm);
 	if (session->deadline_us != 0 && now_us() >= session->deadline_us) {
 		vm_pause(vm);
@@ -242,6 +244,8 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 		status = step(session, vm, err);
 	vm_pause(vm);
 	terminal_close(&session->terminal);
+	if (status == 0 && at->kind != TRIGGER_NONE && !session->taken)
+		message("no snapshot: the guest ended before --at");
 	if (status == 0)
 		*ret_status = session->status;
 	return status;
