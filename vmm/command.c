@@ -110,6 +110,13 @@ static int use_file(const struct options *options, struct boot_files *files, str
 		return error_set(err, ERROR_USAGE, "neither an image nor --guest is named; stasis guests lists the guests");
 	int status = io_read_file(options->arguments[0], BOOT_IMAGE_MAX, &files->image, err);
 	request->image = (struct boot_file){ .name = options->arguments[0], .contents = buffer_bytes(&files->image) };
+	return status;
+}
+
+static int use_modules(const struct options *options, struct boot_files *files, struct boot_request *request,
+		       struct error *err)
+{
+	int status = 0;
 	for (unsigned i = 0; i < options->nr_modules && status == 0; i++) {
 		status = io_read_file(options->modules[i], BOOT_IMAGE_MAX, &files->modules[i], err);
 		request->modules[request->nr_modules++] = (struct boot_file){
@@ -142,6 +149,8 @@ int options_boot(const struct options *options, int kvm_fd, const struct vm_ops 
 				 options->guest);
 	int status = options->guest != NULL ? use_guest(options, &request, err) :
 					      use_file(options, &files, &request, err);
+	if (status == 0)
+		status = use_modules(options, &files, &request, err);
 	if (status == 0)
 		status = setup_boot(&setup, &request, kvm_fd, ops, ops_context, ret, err);
 	if (status == 0 && options->restore.has_reg_access) {
