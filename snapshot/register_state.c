@@ -97,20 +97,19 @@ static void describe_register(const void *entry, struct entry_description *ret)
 	ret->stage = rule->stage;
 }
 
-static void report_register(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted,
-			    const char *found, const char *why)
+static struct finding register_finding(enum finding_kind kind, unsigned instance, const struct kvm_reg_value *reg,
+					const char *found, const char *why)
 {
 	struct entry_description described = { 0 };
-	struct finding finding = { 0 };
-	char name[KVM_REG_NAME_MAX];
-	describe_register(wanted, &described);
-	kvm_reg_name(wanted->id, name);
+	struct finding finding = { .kind = kind };
+	describe_register(reg, &described);
+	component_where(component_by_name("registers"), instance, finding.where, sizeof(finding.where));
 	snprintf(finding.component, sizeof(finding.component), "%s", described.component);
 	snprintf(finding.name, sizeof(finding.name), "%s", described.name);
-	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, wanted->value);
+	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, reg->value);
 	snprintf(finding.right, sizeof(finding.right), "%s", found);
 	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
-	restore_finding(restore, component_by_name("registers"), instance, name, &finding);
+	return finding;
 }
 
 /* A refusal is none where the register holds the value anyway, or would hold what a reset gives it. */
@@ -118,17 +117,28 @@ static void report_refusal(struct restore *restore, unsigned instance, const str
 {
 	const struct vm *vm = restore->vm;
 	const struct kvm_reg_info *info = kvm_reg_info(wanted->id);
+	struct finding finding;
 	uint64_t has;
-	char found[32] = "no such register", why[64];
+	char found[32] = "no such register", why[64], name[KVM_REG_NAME_MAX];
 	snprintf(why, sizeof(why), "%s", strerror(errno));
 	if (kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, wanted->id, &has) == 0) {
 		if (has == wanted->value)
 			return;
 		snprintf(found, sizeof(found), "0x%" PRIx64, has);
 	} else if (wanted->value == (info != NULL ? info->reset : 0)) {
+		finding = register_finding(FINDING_TRANSLATED, instance, wanted, found, "it has the value of a reset");
+		report_add(restore->report, &finding);
 		return;
 	}
-	report_register(restore, instance, wanted, found, why);
+	kvm_reg_name(wanted->id, name);
+	finding = register_finding(FINDING_REFUSED, instance, wanted, found, why);
+	restore_finding(restore, component_by_name("registers"), instance, name, &finding);
+}
+
+static void report_left_out(struct restore *restore, unsigned instance, const struct kvm_reg_value *reg)
+{
+	struct finding finding = register_finding(FINDING_ALLOWED, instance, reg, "", RESTORE_LEFT_OUT);
+	report_add(restore->report, &finding);
 }
 
 /* Puts one register.  Where KVM answers by writing guest RAM, the saved bytes are put back behind it. */
@@ -159,15 +169,9 @@ static void expect_register(struct restore *restore, unsigned instance, uint64_t
 static void report_translation(struct restore *restore, unsigned instance, const struct kvm_reg_value *from, uint64_t to,
 			       const char *why)
 {
-	struct finding finding = { .kind = FINDING_TRANSLATED };
-	struct entry_description described = { 0 };
-	describe_register(from, &described);
-	component_where(component_by_name("registers"), instance, finding.where, sizeof(finding.where));
-	snprintf(finding.component, sizeof(finding.component), "%s", described.component);
-	snprintf(finding.name, sizeof(finding.name), "%s", described.name);
-	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, from->value);
-	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, to);
-	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
+	char value[32];
+	snprintf(value, sizeof(value), "0x%" PRIx64, to);
+	struct finding finding = register_finding(FINDING_TRANSLATED, instance, from, value, why);
 	report_add(restore->report, &finding);
 }
 
@@ -221,10 +225,13 @@ static int restore_registers(struct restore *restore, unsigned instance, enum st
 		memcpy(&reg, payload.data + i * sizeof(reg), sizeof(reg));
 		kvm_reg_name(reg.id, name);
 		const struct register_rule *rule = register_rule(reg.id);
-		if (rule->stage != stage || restore_is_left_out(restore->options, name) ||
-		    is_there(&reg, &now[i], is_known[i]))
+		if (rule->stage != stage)
 			continue;
-		if (stage == STAGE_ARM)
+		if (restore_is_left_out(restore->options, name))
+			report_left_out(restore, instance, &reg);
+		else if (is_there(&reg, &now[i], is_known[i]))
+			continue;
+		else if (stage == STAGE_ARM)
 			put_armed_register(restore, instance, rule, &reg);
 		else
 			put_register(restore, instance, rule, &reg);

@@ -66,6 +66,19 @@ static void soften_if_new(struct finding *finding)
 	snprintf(finding->detail, sizeof(finding->detail), "the snapshot does not have it; it keeps its reset value");
 }
 
+/* Was it said when it was put?  Of what was translated, only that the host does not have it: any other value is news. */
+static bool is_told(const struct report *report, const struct finding *finding)
+{
+	for (size_t i = 0; i < report->nr; i++) {
+		const struct finding *told = &report->findings[i];
+		if (strcmp(told->where, finding->where) == 0 && strcmp(told->component, finding->component) == 0 &&
+		    strcmp(told->name, finding->name) == 0 &&
+		    (told->kind != FINDING_TRANSLATED || strcmp(finding->right, COMPARE_ABSENT) == 0))
+			return true;
+	}
+	return false;
+}
+
 /* Reads the stages' state back and holds it against what was put. */
 static int verify(struct restore *restore, uint8_t stages, struct error *err)
 {
@@ -79,9 +92,10 @@ static int verify(struct restore *restore, uint8_t stages, struct error *err)
 		return error_prefix(err, "reading back");
 	compare_images(restore->image, &got, &options, &found);
 	for (size_t i = 0; i < found.nr; i++) {
+		if (found.findings[i].kind == FINDING_VOLATILE || is_told(restore->report, &found.findings[i]))
+			continue;
 		soften_if_new(&found.findings[i]);
-		if (found.findings[i].kind != FINDING_VOLATILE)
-			report_add(restore->report, &found.findings[i]);
+		report_add(restore->report, &found.findings[i]);
 	}
 	report_done(&found);
 	image_done(&got);
@@ -123,7 +137,7 @@ static void leave_out(struct image *image, const struct restore_options *options
 		struct section *section = &image->sections[i];
 		if (section->component->stages != 1 << STAGE_MACHINE &&
 		    restore_is_left_out(options, section->component->name)) {
-			struct finding finding = { .kind = FINDING_TRANSLATED, .detail = "left out, as asked" };
+			struct finding finding = { .kind = FINDING_ALLOWED, .detail = RESTORE_LEFT_OUT };
 			component_where(section->component, section->instance, finding.where, sizeof(finding.where));
 			snprintf(finding.component, sizeof(finding.component), "%s", section->component->name);
 			report_add(report, &finding);

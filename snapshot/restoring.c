@@ -3,10 +3,17 @@
 #include <stdio.h>
 #include <strings.h>
 
+/* A register has more names than one: its number is one, too. */
+static bool is_same_register(const char *a, const char *b)
+{
+	uint64_t a_id, b_id;
+	return kvm_reg_parse(a, &a_id) && kvm_reg_parse(b, &b_id) && a_id == b_id;
+}
+
 static bool is_named(const char *const *names, unsigned nr, const char *name)
 {
 	for (unsigned i = 0; i < nr; i++)
-		if (strcasecmp(names[i], name) == 0)
+		if (strcasecmp(names[i], name) == 0 || is_same_register(names[i], name))
 			return true;
 	return false;
 }

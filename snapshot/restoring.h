@@ -10,6 +10,7 @@
 #include "report.h"
 
 #define RESTORE_NAMES_MAX 64
+#define RESTORE_LEFT_OUT "left out, as asked" /* detail of a finding */
 
 /* What the user wants to be let through or left out: names of registers, components, or "vendor", "tsc-khz". */
 struct restore_options {

@@ -36,7 +36,7 @@ static int restore(const struct options *options, int *ret_status, struct error 
 	if (status >= 0)
 		status = restore_image(&image, kvm_fd, &options->restore, NULL, 0, &session_vm_ops, session, &report,
 				       &vm, err);
-	report_print(stderr, &report, status < 0 || options->restore.nr_without > 0);
+	report_print(stderr, &report, status < 0);
 	image_done(&image);
 	report_done(&report);
 	if (status == 0)
