@@ -20,6 +20,8 @@ void user_enter(uint64_t port, uint64_t number, void *stack);
 void user_leave(uint64_t token) __attribute__((noreturn));
 extern const uint8_t user_middle[], user_end[];
 
+extern uint8_t bss_start[], bss_end[]; /* long.ld */
+
 #define NEST_ALL ((1u << NEST_LEVELS) - 1)
 
 /*
@@ -168,6 +170,28 @@ static void cet_start(void)
 }
 
 /* CPL 3, and from there through two tokens. */
+
+/*
+ * Touches all pages of data.  In a restored machine none is mapped by the host yet, and a VM exit in the middle of what
+ * goes through a token can leave it busy too early (SDM volume 3, "prematurely busy shadow stack"), or, on Bochs 3.0,
+ * give KVM a wrong instruction length to deliver INT3 again with.
+ */
+static void touch_data(void)
+{
+	for (volatile uint8_t *page = bss_start; page < bss_end; page += PAGE_SIZE)
+		*page = *page;
+	volatile uint8_t *last = bss_end - 1;
+	*last = *last;
+}
+
+/* What runs at CPL 3: shadow_run.S calls it. */
+uint64_t user_code(uint64_t port, uint64_t number);
+uint64_t user_code(uint64_t port, uint64_t number)
+{
+	uint64_t levels = nest(port, number);
+	touch_data();
+	return levels;
+}
 
 /* INT3 in the handler of the exception from CPL 3: by IA32_INTERRUPT_SSP_TABLE_ADDR. */
 static void breakpoint_handler(struct trap *trap)

@@ -52,7 +52,7 @@ nest_supervisor:
 	ret
 
 /*
- * void user_enter(uint64_t port, uint64_t number, void *stack): calls nest() at CPL 3 and makes two exceptions there: at
+ * void user_enter(uint64_t port, uint64_t number, void *stack): calls user_code() at CPL 3 and makes two exceptions there: at
  * user_middle, behind which it goes on, and at user_end, from which user_leave() comes back to the caller.  IRETQ to
  * CPL 3 sets the token free that SSP is at; IOPL is 3 there.
  */
@@ -72,10 +72,10 @@ user_enter:
 	pushq %r8
 	pushq $0x3002
 	pushq $USER_CODE_SELECTOR
-	pushq $user_code
+	pushq $user_first
 	iretq
-user_code:
-	call nest
+user_first:
+	call user_code
 user_middle:
 	ud2
 user_end:
