@@ -168,6 +168,18 @@ const struct schema tsc_schema = SCHEMA("tsc", sizeof(TYPE), tsc_fields);
 #define SREGS_COMMON offsetof(struct kvm_sregs, interrupt_bitmap)
 _Static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags), "sregs and sregs2 begin alike");
 
+/*
+ * A segment that cannot be used has no type, and KVM on VMX sets the accessed bit in it whenever it is set
+ * (arch/x86/kvm/vmx/vmx.c, __vmx_set_segment()).
+ */
+static void drop_types_of_unusable(struct kvm_sregs2 *sregs)
+{
+	struct kvm_segment *const segments[] = { &sregs->ds, &sregs->es, &sregs->fs, &sregs->gs, &sregs->ss };
+	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++)
+		if (segments[i]->unusable != 0)
+			segments[i]->type = 0;
+}
+
 static int save_sregs(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
 	int fd = vm->vcpus[instance].fd;
@@ -181,6 +193,7 @@ static int save_sregs(struct vm *vm, unsigned instance, struct buffer *ret, stru
 			return error_errno(err, ERROR_SYSTEM, "KVM_GET_SREGS");
 		memcpy(&sregs2, &sregs, SREGS_COMMON);
 	}
+	drop_types_of_unusable(&sregs2);
 	if (buffer_append(ret, &sregs2, sizeof(sregs2)) == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory");
 	return 0;
