@@ -5,19 +5,23 @@ set -eu
 cd "$(dirname "$0")/.."
 
 jobs=$(nproc)
-results=
+results=''
 status=0
+
+build() {
+	cmake -S . -B "build-$1" -DCMAKE_C_COMPILER="$1" && cmake --build "build-$1" -j "$jobs"
+}
 
 # check COMPILER CTEST-OPTION...: builds with the compiler and runs the tests that the options choose.
 check() {
 	compiler=$1
 	shift
 	echo "== building with $compiler"
-	cmake -S . -B "build-$compiler" -DCMAKE_C_COMPILER="$compiler" >"build-$compiler.log" 2>&1 &&
-		cmake --build "build-$compiler" -j "$jobs" >>"build-$compiler.log" 2>&1 || {
-		cat "build-$compiler.log"
+	mkdir -p "build-$compiler"
+	if ! build "$compiler" >"build-$compiler/build.log" 2>&1; then
+		cat "build-$compiler/build.log"
 		exit 1
-	}
+	fi
 	echo "== testing what $compiler built"
 	results="$results build-$compiler/results.xml"
 	rm -f "build-$compiler/results.xml"

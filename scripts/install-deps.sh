@@ -5,7 +5,7 @@
 # Where nothing is missing it does nothing and needs no root.
 set -eu
 
-needed= wanted=
+needed='' wanted=''
 
 # need PACKAGE TEST...: nothing works without the package, which is there if the test succeeds.
 need() {
