@@ -6,6 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 build=${1:-build}
+. scripts/show.sh
 scripts/install-deps.sh demo
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -18,7 +19,7 @@ echo "Building Stasis in $build/ ..."
 PATH=$(cd "$build" && pwd):$PATH
 cd "$folder"
 
-bold= plain=
+bold='' plain=''
 if [ -t 1 ]; then
 	bold=$(printf '\033[1m') plain=$(printf '\033[0m')
 fi
@@ -27,25 +28,6 @@ fi
 say() {
 	echo
 	printf "$bold%s$plain\n" "$@"
-}
-
-# show COMMAND: prints a command line and runs it.
-show() {
-	printf '\n$ %s\n' "$1"
-	sh -c "$1" </dev/null
-}
-
-# show_lines NUMBER COMMAND: the same, and ends the command when it has printed so many lines.
-show_lines() {
-	printf '\n$ %s\n' "$2"
-	mkfifo output
-	timeout 20 sh -c "exec $2" >output </dev/null &
-	exec 3<output
-	head -n "$1" <&3
-	kill $!
-	{ wait $! || [ $? -eq 143 ]; } 2>/dev/null # the shell would tell that it was killed
-	exec 3<&-
-	rm output
 }
 
 # The program itself says best what is wrong with /dev/kvm, and what to do.
