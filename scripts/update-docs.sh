@@ -8,12 +8,15 @@ cd "$(dirname "$0")/.."
 action=$1
 build=${2:-build}
 status=0
+contents=$(mktemp)
+trap 'rm -f "$contents"' EXIT
 
 # block FILE NAME COMMAND...: the block is what the command prints.
 block() {
 	file=$1 name=$2
 	shift 2
-	"$@" | scripts/doc-block.sh "$action" "$file" "$name" || status=1
+	"$@" >"$contents"
+	scripts/doc-block.sh "$action" "$file" "$name" <"$contents" || status=1
 }
 
 block docs/FORMAT.md "generated: components" "$build/tests/docs/format_dump"
