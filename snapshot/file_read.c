@@ -58,6 +58,9 @@ static int check_header(const struct source *source, const struct format_header 
 	if (header->nr_sections == 0 || header->nr_sections > IMAGE_SECTIONS_MAX)
 		return error_set(err, ERROR_DATA, "%s: %u sections, expected 1 to %d", name, header->nr_sections,
 				 IMAGE_SECTIONS_MAX);
+	if (header->size > FORMAT_SIZE_MAX)
+		return error_set(err, ERROR_DATA, "%s: size of %" PRIu64 " bytes, expected at most %llu", name,
+				 header->size, FORMAT_SIZE_MAX);
 	if (source->is_file && source->size < header->size)
 		return error_set(err, ERROR_DATA, "%s: truncated: %" PRIu64 " bytes, expected %" PRIu64, name,
 				 source->size, header->size);

@@ -169,6 +169,7 @@ static const struct damage damages[] = {
 	{ "reserved", HEADER_FIELD(reserved), 1, true, -ERROR_DATA, "reserved bytes of the header" },
 	{ "no sections", HEADER_FIELD(nr_sections), 0, true, -ERROR_DATA, "0 sections, expected 1 to" },
 	{ "too many sections", HEADER_FIELD(nr_sections), IMAGE_SECTIONS_MAX + 1, true, -ERROR_DATA, "513 sections" },
+	{ "size", HEADER_FIELD(size), FORMAT_SIZE_MAX + 1, true, -ERROR_DATA, "bytes, expected at most 4398113619968" },
 	{ "table checksum", ENTRY_FIELD(REGS, crc), 1, false, -ERROR_DATA, "damaged section table" },
 	{ "unknown component", ENTRY_FIELD(REGS, component), UNKNOWN, true, -ERROR_VERSION, "is of component 999, version 1" },
 	{ "newer section", ENTRY_FIELD(REGS, version), 2, true, -ERROR_VERSION, "section regs has version 2" },
