@@ -108,3 +108,16 @@ size_t inspect_image(const struct image *image, const char *filter,
 	}
 	return inspection.nr_lines;
 }
+
+void inspect_sections(const struct image *image, const char *filter,
+		      void (*visit)(const char *where, const struct section *section, void *context), void *context)
+{
+	for (size_t i = 0; i < image->nr_sections; i++) {
+		const struct section *section = &image->sections[i];
+		char where[16];
+		if (filter != NULL && strcasecmp(filter, section->component->name) != 0)
+			continue;
+		component_where(section->component, section->instance, where, sizeof(where));
+		visit(where, section, context);
+	}
+}

@@ -23,4 +23,8 @@ struct inspect_line {
 size_t inspect_image(const struct image *image, const char *filter,
 		     void (*visit)(const struct inspect_line *line, void *context), void *context);
 
+/* Calls visit for each section whose component is called filter (any case), or for all where filter is NULL. */
+void inspect_sections(const struct image *image, const char *filter,
+		      void (*visit)(const char *where, const struct section *section, void *context), void *context);
+
 #endif

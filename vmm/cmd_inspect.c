@@ -5,6 +5,8 @@
 #include "snapshot/file.h"
 #include "snapshot/inspect.h"
 
+#define RAW_BYTES 16 /* in a line of --raw */
+
 static void print_line(const struct inspect_line *line, void *context)
 {
 	(void)context;
@@ -31,6 +33,31 @@ static void json_line(const struct inspect_line *line, void *context)
 		json_string(json, "bits", line->bits);
 	if (line->note != NULL)
 		json_string(json, "note", line->note);
+	json_object_end(json);
+}
+
+/* Each line tells the offset in the file of its first byte. */
+static void print_section(const char *where, const struct section *section, void *context)
+{
+	const struct buffer *payload = &section->payload;
+	(void)context;
+	for (size_t at = 0; at < payload->size; at++) {
+		if (at % RAW_BYTES == 0)
+			printf("%s%s %s raw 0x%08" PRIx64 ":", at > 0 ? "\n" : "", where, section->component->name,
+			       section->offset + at);
+		printf(" %02x", payload->data[at]);
+	}
+	printf("\n");
+}
+
+static void json_section(const char *where, const struct section *section, void *context)
+{
+	struct json *json = context;
+	json_object_begin(json, NULL);
+	json_string(json, "where", where);
+	json_string(json, "component", section->component->name);
+	json_number(json, "offset", section->offset);
+	json_bytes(json, "bytes", section->payload.data, section->payload.size);
 	json_object_end(json);
 }
 
@@ -85,12 +112,19 @@ static int inspect(const struct options *options, int *ret_status, struct error 
 		json_array_begin(&json, "state");
 		lines = inspect_image(&image, filter, json_line, &json);
 		json_array_end(&json);
+		if (options->raw) {
+			json_array_begin(&json, "raw");
+			inspect_sections(&image, filter, json_section, &json);
+			json_array_end(&json);
+		}
 		json_object_end(&json);
 		json_end(&json);
 	} else {
 		for (size_t i = 0; i < nr && filter == NULL; i++)
 			printf("%s: %s\n", names[i], values[i]);
 		lines = inspect_image(&image, filter, print_line, NULL);
+		if (options->raw)
+			inspect_sections(&image, filter, print_section, NULL);
 	}
 	image_done(&image);
 	if (lines == 0)
@@ -103,7 +137,7 @@ const struct command command_inspect = {
 	.name = "inspect",
 	.arguments = "FILE [NAME]",
 	.summary = "print a snapshot's contents, or only a component or register",
-	.options = OPTIONS_JSON,
+	.options = OPTIONS_JSON | OPTIONS_RAW,
 	.arguments_min = 1,
 	.arguments_max = 2,
 	.run = inspect,

@@ -67,6 +67,15 @@ void json_string(struct json *json, const char *name, const char *value)
 	quote(json->out, value);
 }
 
+void json_bytes(struct json *json, const char *name, const uint8_t *data, size_t size)
+{
+	member(json, name);
+	fputc('"', json->out);
+	for (size_t i = 0; i < size; i++)
+		fprintf(json->out, "%02x", data[i]);
+	fputc('"', json->out);
+}
+
 void json_number(struct json *json, const char *name, uint64_t value)
 {
 	member(json, name);

@@ -19,6 +19,8 @@ void json_object_end(struct json *json);
 void json_array_begin(struct json *json, const char *name);
 void json_array_end(struct json *json);
 void json_string(struct json *json, const char *name, const char *value);
+/* Bytes as a string of hexadecimal digits, two a byte. */
+void json_bytes(struct json *json, const char *name, const uint8_t *data, size_t size);
 void json_number(struct json *json, const char *name, uint64_t value);
 void json_bool(struct json *json, const char *name, bool value);
 
