@@ -162,8 +162,12 @@ static int take_section(const struct source *source, const struct format_section
 	if (crc != entry->crc)
 		return error_set(err, ERROR_DATA, "%s: damaged: section %s, instance %u, checksum 0x%08x, expected 0x%08x",
 				 source->name, name, entry->instance, crc, entry->crc);
-	if (component != NULL)
-		return image_add(image, component, entry->instance, payload, err);
+	if (component != NULL) {
+		int status = image_add(image, component, entry->instance, payload, err);
+		if (status == 0)
+			image->sections[image->nr_sections - 1].offset = entry->offset;
+		return status;
+	}
 	if (payload.size > 0 && buffer_append(&image->ram_checksums, payload.data, payload.size) == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for the checksums of RAM");
 	return 0;
@@ -250,23 +254,43 @@ static void keep_pages(struct memory *memory, uint64_t gpa, const uint8_t *data,
 			memory_write(memory, gpa + at, data + at, MEMORY_PAGE);
 }
 
+/* Reads a chunk through data, or steps over it where it is a hole: reading that would fill the page cache with zeros. */
+static int read_chunk(struct source *source, const struct memory_range *range, uint64_t chunk, uint8_t *data,
+		      struct memory *memory, uint32_t *ret_crc, struct error *err)
+{
+	size_t size = (size_t)ram_chunk_size(range->size, chunk);
+	if (source->is_file) {
+		bool is_hole = io_is_hole(source->fd, source->offset, size);
+		uint64_t next = source->offset + (is_hole ? size : 0);
+		if (lseek(source->fd, (off_t)next, SEEK_SET) < 0)
+			return error_errno(err, ERROR_IO, "%s: going to offset %" PRIu64, source->name, next);
+		source->offset = next;
+		if (is_hole) {
+			*ret_crc = ram_crc_of_zeros(0, size);
+			return 0;
+		}
+	}
+	int status = source_read(source, data, size, "RAM", err);
+	if (status < 0)
+		return status;
+	*ret_crc = crc32c(0, data, size);
+	keep_pages(memory, range->gpa + chunk * FORMAT_CHUNK, data, size);
+	return 0;
+}
+
 /* RAM of a file that comes through a pipe, or is not to be mapped: all of it is read and checked. */
 static int read_ram_section(struct source *source, const struct memory_range *range, const uint32_t *expected,
 			    struct memory *memory, struct error *err)
 {
 	int status = memory_add(memory, range, err);
 	uint8_t *data = malloc(FORMAT_CHUNK);
+	uint32_t crc = 0;
 	if (status == 0 && data == NULL)
 		status = error_set(err, ERROR_SYSTEM, "%s: no memory for a chunk of RAM", source->name);
 	for (uint64_t chunk = 0; chunk < ram_chunks(range->size) && status == 0; chunk++) {
-		size_t size = (size_t)ram_chunk_size(range->size, chunk);
-		status = source_read(source, data, size, "RAM", err);
-		if (status < 0)
-			break;
-		if (check_chunk(range, chunk, crc32c(0, data, size), expected[chunk], err) < 0)
+		status = read_chunk(source, range, chunk, data, memory, &crc, err);
+		if (status == 0 && check_chunk(range, chunk, crc, expected[chunk], err) < 0)
 			status = error_prefix(err, "%s", source->name);
-		else
-			keep_pages(memory, range->gpa + chunk * FORMAT_CHUNK, data, size);
 	}
 	free(data);
 	return status;
@@ -423,8 +447,12 @@ int file_verify_ram(const struct image *image, struct error *err)
 	for (unsigned i = 0; i < image->ram.nr_regions; i++) {
 		const struct memory_region *region = &image->ram.regions[i];
 		for (uint64_t chunk = 0; chunk < ram_chunks(region->range.size); chunk++, expected++) {
+			uint64_t size = ram_chunk_size(region->range.size, chunk);
 			uint32_t crc;
-			ram_visit_chunk(region, chunk, NULL, NULL, &crc);
+			if (region->file != NULL && mapped_file_is_hole(region->file, chunk * FORMAT_CHUNK, size))
+				crc = ram_crc_of_zeros(0, size);
+			else
+				ram_visit_chunk(region, chunk, NULL, NULL, &crc);
 			int status = check_chunk(&region->range, chunk, crc, *expected, err);
 			if (status < 0)
 				return status;

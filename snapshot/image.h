@@ -29,6 +29,7 @@ struct image_header {
 struct section {
 	const struct component *component;
 	uint16_t instance;
+	uint64_t offset;       /* in the file or stream that it was read from; 0: it was not */
 	struct buffer payload; /* owned */
 };
 

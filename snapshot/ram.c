@@ -16,7 +16,7 @@ uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk)
 	return left < FORMAT_CHUNK ? left : FORMAT_CHUNK;
 }
 
-static uint32_t crc_of_zeros(uint32_t crc, uint64_t size)
+uint32_t ram_crc_of_zeros(uint32_t crc, uint64_t size)
 {
 	for (; size > 0; size -= MEMORY_PAGE)
 		crc = crc32c(crc, zero_page, MEMORY_PAGE);
@@ -65,7 +65,7 @@ int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 		if (data_end > end)
 			data_end = end;
 		if (ret_crc != NULL)
-			crc = crc32c(crc_of_zeros(crc, data - at), region->hva + data, data_end - data);
+			crc = crc32c(ram_crc_of_zeros(crc, data - at), region->hva + data, data_end - data);
 		for (at = data; at < data_end && result == 0; at += MEMORY_PAGE)
 			result = run_page(&run, region, at);
 	}

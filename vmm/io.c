@@ -68,6 +68,12 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset)
 	return 0;
 }
 
+bool io_is_hole(int fd, uint64_t offset, uint64_t size)
+{
+	off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+	return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + size;
+}
+
 int io_read_file(const char *path, size_t size_max, struct buffer *ret, struct error *err)
 {
 	enum { CHUNK = 1 << 16 };

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io.h"
+
 #define MAPPED_MAX 16 /* of one process: two snapshots of MEMORY_REGIONS_MAX regions are compared, the rest is room */
 
 struct mapped_file {
@@ -40,8 +42,8 @@ struct mapped_file *mapped_file_create(const char *path, int fd, const void *add
 	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (asprintf(
 		    &file->lost,
-		    "%s: it was truncated, or its disk failed, while a guest's RAM was mapped from it; that RAM is "
-		    "lost, and a whole copy of the snapshot is needed (restore --copy depends on the file only while it starts)",
+		    "%s: RAM cannot be read from it any more: the file was truncated, or its disk failed, while it was "
+		    "mapped; take a whole copy of it (restore --copy reads RAM at the start and maps nothing)",
 		    path) < 0)
 		file->lost = NULL;
 	if (file->fd >= 0 && file->lost != NULL) {
@@ -78,6 +80,11 @@ const struct mapped_file *mapped_file_at(const void *address)
 const char *mapped_file_lost(const struct mapped_file *file)
 {
 	return file->lost;
+}
+
+bool mapped_file_is_hole(const struct mapped_file *file, uint64_t offset, uint64_t size)
+{
+	return io_is_hole(file->fd, file->offset + offset, size);
 }
 
 bool mapped_file_has_shrunk(const struct mapped_file *file)

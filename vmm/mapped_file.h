@@ -26,6 +26,9 @@ const struct mapped_file *mapped_file_at(const void *address);
 /* The sentence for the user whose file cannot be read any more: it names the file and what to do. */
 const char *mapped_file_lost(const struct mapped_file *file);
 
+/* Is the file a hole where size bytes are mapped from offset of the mapping on? */
+bool mapped_file_is_hole(const struct mapped_file *file, uint64_t offset, uint64_t size);
+
 /* Does the file end before what is mapped of it? */
 bool mapped_file_has_shrunk(const struct mapped_file *file);
 
