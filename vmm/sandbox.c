@@ -22,7 +22,7 @@ static const uint16_t running[] = {
 
 /* What writing a snapshot uses besides. */
 static const uint16_t creating[] = {
-	SYS_openat, SYS_pwrite64, SYS_ftruncate, SYS_fsync, SYS_rename, SYS_renameat, SYS_renameat2, SYS_unlink,
+	SYS_openat, SYS_pread64, SYS_pwrite64, SYS_flock, SYS_fchmod, SYS_ftruncate, SYS_fsync, SYS_rename, SYS_renameat, SYS_renameat2, SYS_unlink,
 	SYS_unlinkat, SYS_linkat, SYS_readlink, SYS_readlinkat, SYS_lstat, SYS_stat, SYS_getcwd, SYS_fcntl, SYS_dup,
 };
 

@@ -299,6 +299,11 @@ static const struct companion {
 	{ "lapic", "TPR", "sregs", "cr8", "one register (SDM volume 3, 11.8.6)" },
 	{ "msr", "KVM_WALL_CLOCK", "msr", "KVM_WALL_CLOCK", "two numbers for one register of the whole VM" },
 	{ "msr", "KVM_SYSTEM_TIME", "msr", "KVM_SYSTEM_TIME", "two numbers for one register" },
+	{ "sregs", "ds.unusable", "sregs", "ds.type", "a segment that cannot be used has no type" },
+	{ "sregs", "es.unusable", "sregs", "es.type", "a segment that cannot be used has no type" },
+	{ "sregs", "fs.unusable", "sregs", "fs.type", "a segment that cannot be used has no type" },
+	{ "sregs", "gs.unusable", "sregs", "gs.type", "a segment that cannot be used has no type" },
+	{ "sregs", "ss.unusable", "sregs", "ss.type", "a segment that cannot be used has no type" },
 	{ "pic-slave", "chip.pic.irr", "pic-master", "chip.pic.irr", "the slave's output is the master's IRQ 2" },
 };
 
