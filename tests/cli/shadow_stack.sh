@@ -1,0 +1,27 @@
+# A snapshot of a vCPU that has a synthetic register, GUEST_SSP, on a host whose KVM has none.
+. "$(dirname "$0")/lib.sh"
+need_kvm
+"$stasis" host >"$out"
+grep -q '^registers: .* 0 synthetic$' "$out" || skip "this host has synthetic registers"
+file=$work/counter.snap
+snapshot "$file" counter --at checkpoint=2
+edit "$file" "$work/ssp" register 0x2030000300000000 0x1000
+
+expect 0 "$stasis" inspect "$work/ssp" GUEST_SSP
+prints_exactly 'vcpu0 synthetic GUEST_SSP (0x2030000300000000) 0x2030000300000000 = 0x1000\n'
+expect 1 "$stasis" restore "$work/ssp"
+prints_nothing
+complains '^refused: vcpu0 synthetic GUEST_SSP \(0x2030000300000000\): 0x1000, this host: no such register'
+expect 1 "$stasis" check "$work/ssp"
+prints '^refused: vcpu0 synthetic GUEST_SSP '
+expect 1 "$stasis" restore "$work/ssp" --regs msrs
+prints_nothing
+complains 'GUEST_SSP'
+expect_lines 2 "$stasis" restore "$work/ssp" --allow GUEST_SSP
+prints_exactly '3\n4\n'
+complains '^allowed: vcpu0 synthetic GUEST_SSP '
+# Zero is what it has after a reset: nothing is lost.
+edit "$file" "$work/zero" register 0x2030000300000000 0
+expect_lines 2 "$stasis" restore "$work/zero"
+prints_exactly '3\n4\n'
+finish
