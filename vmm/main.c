@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 {
 	struct error err = { 0 };
 	int exit_status = 0;
-	/* A reader that goes away, or a file that may not grow, is an error of the write that finds it, not the end of a guest. */
+	/* A reader that goes away and a file that may not grow are errors of a write, not the end of a guest. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	crash_guard();
