@@ -80,8 +80,8 @@ static void add_pattern(struct image *image, const struct component *component, 
 	struct filling filling = { .structure = data, .next = (uint8_t)(component->id * 16 + instance) };
 	ck_assert_ptr_nonnull(data);
 	schema_walk(component->schema, fill_leaf, &filling);
-	if (component->set == KVM_SET_IRQCHIP)
-		memcpy(data, &component->select, sizeof(component->select)); /* which chip it is */
+	if (component->get == KVM_GET_IRQCHIP) /* which of the chips it is */
+		memcpy(data, &component->select, sizeof(component->select));
 	if (component->shape == COMPONENT_BLOB) {
 		uint32_t size = (uint32_t)payload.size;
 		memcpy(data + offsetof(struct kvm_nested_state, size), &size, sizeof(size));
