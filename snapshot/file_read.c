@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "crc32c.h"
 #include "file.h"
 #include "ram.h"
 #include "vmm/io.h"
+
+#define STATE_PIECE (64u << 10) /* bytes of state that are read at once: few snapshots have more */
 
 /* Where a snapshot is read from. */
 struct source {
@@ -173,6 +176,23 @@ static int take_section(const struct source *source, const struct format_section
 	return 0;
 }
 
+/* Reads on up to end; offsets in the buffer are the file's.  Memory is taken as bytes arrive, not as a header asks for it. */
+static int read_up_to(struct source *source, uint64_t end, struct buffer *state, struct error *err)
+{
+	int status = 0;
+	if (buffer_append(state, NULL, source->offset) == NULL)
+		return error_set(err, ERROR_SYSTEM, "%s: no memory for its state", source->name);
+	while (state->size < end && status == 0) {
+		uint64_t left = end - state->size;
+		size_t size = left < STATE_PIECE ? (size_t)left : STATE_PIECE;
+		void *at = buffer_append(state, NULL, size);
+		if (at == NULL)
+			return error_set(err, ERROR_SYSTEM, "%s: no memory for its state", source->name);
+		status = source_read(source, at, size, "state", err);
+	}
+	return status;
+}
+
 /* Reads header, table and state sections; *ret_table and its number are the caller's. */
 static int read_state(struct source *source, struct image *image, struct format_header *header,
 		      struct format_section **ret_table, struct error *err)
@@ -194,12 +214,9 @@ static int read_state(struct source *source, struct image *image, struct format_
 				   source->name);
 	if (status == 0)
 		status = check_table(source, header, table, &state_end, err);
-	/* Offsets in the table count from the start of the file; so do those in this buffer. */
 	end = source->offset;
-	if (status == 0 && buffer_append(&state, NULL, state_end) == NULL)
-		status = error_set(err, ERROR_SYSTEM, "%s: no memory for its state", source->name);
 	if (status == 0)
-		status = source_read(source, state.data + end, state_end - end, "state", err);
+		status = read_up_to(source, state_end, &state, err);
 	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++)
 		if (!is_ram(&table[i]))
 			status = take_section(source, &table[i], buffer_bytes(&state), &end, image, err);
@@ -352,6 +369,24 @@ static int read_record(struct source *source, struct memory *memory, bool *ret_e
 	return 0;
 }
 
+/* RAM that is mapped costs nothing until it is used; RAM that is read must fit this host. */
+static int check_host_memory(const struct source *source, const struct machine *machine, struct error *err)
+{
+	struct sysinfo host;
+	uint64_t size = 0;
+	for (unsigned i = 0; i < machine->nr_ranges; i++)
+		size += machine->ranges[i].size;
+	if (sysinfo(&host) < 0)
+		return error_errno(err, ERROR_SYSTEM, "asking how much memory this host has");
+	uint64_t host_size = ((uint64_t)host.totalram + host.totalswap) * host.mem_unit;
+	if (size > host_size)
+		return error_set(err, ERROR_SYSTEM,
+				 "%s: RAM of %" PRIu64 " bytes; this host has %" PRIu64
+				 " bytes of memory and swap to read it into",
+				 source->name, size, host_size);
+	return 0;
+}
+
 static int read_ram_records(struct source *source, struct image *image, struct error *err)
 {
 	const struct machine *machine = image_machine(image);
@@ -385,6 +420,8 @@ static int read_image(struct source *source, struct image *image, struct error *
 		status = error_prefix(err, "%s", source->name);
 	if (status == 0 && header.form == FORMAT_FILE)
 		status = check_checksums(source, image, err);
+	if (status == 0 && !(header.form == FORMAT_FILE && source->can_map))
+		status = check_host_memory(source, image_machine(image), err);
 	if (status == 0)
 		status = header.form == FORMAT_FILE ? read_ram_sections(source, &header, table, image, err) :
 						      read_ram_records(source, image, err);

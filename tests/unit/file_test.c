@@ -315,6 +315,18 @@ START_TEST(ram_sections_do_not_travel_in_a_stream)
 }
 END_TEST
 
+START_TEST(ram_that_is_read_fits_the_host)
+{
+	const struct format_section *entry = file_find(&stream, MACHINE, 0);
+	struct machine *machine = (struct machine *)(void *)(stream.data + entry->offset);
+	machine->nr_ranges = MEMORY_REGIONS_MAX;
+	for (unsigned i = 0; i < machine->nr_ranges; i++)
+		machine->ranges[i] = (struct memory_range){ .gpa = i * (MEMORY_RAM_MAX / 2), .size = MEMORY_RAM_MAX / 2 };
+	file_seal(&stream);
+	assert_refused("more than the host", &stream, READ_PIPE, -ERROR_SYSTEM, "RAM of 2199023255552 bytes; this host has ");
+}
+END_TEST
+
 /* ---- Page records ---- */
 
 static struct format_pages *first_record(void)
@@ -467,6 +479,7 @@ int main(void)
 		state_has_a_limit,
 		ram_is_the_machines,
 		ram_sections_do_not_travel_in_a_stream,
+		ram_that_is_read_fits_the_host,
 		page_records_stay_in_ram,
 		page_records_are_checked,
 		a_file_that_ends_early_is_truncated,
