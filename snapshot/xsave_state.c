@@ -210,6 +210,8 @@ int xsave_to_canonical(const struct cpuid *host, struct bytes raw, struct xsave_
 	if (state.xcomp_bv != 0)
 		return error_set(err, ERROR_INTERNAL, "XSAVE: XCOMP_BV is 0x%" PRIx64 "; expected 0, the standard form",
 				 state.xcomp_bv);
+	if (!bytes_are_zero(state.reserved_header, sizeof(state.reserved_header)))
+		return error_set(err, ERROR_INTERNAL, "XSAVE: a reserved byte of the header is not 0");
 	struct place places[ROWS];
 	find_places(host, places);
 	int status = check_components(places, &state, raw.size, ERROR_INTERNAL, err);

@@ -281,6 +281,11 @@ START_TEST(a_buffer_that_is_not_kvms_is_refused)
 	ck_assert_int_eq(to_canonical(&host_p), -ERROR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "XCOMP_BV"));
 	raw[HEADER + 8] = 0;
+	/* What could not be put back later. */
+	raw[HEADER + 63] = 1;
+	ck_assert_int_eq(to_canonical(&host_p), -ERROR_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "reserved byte of the header"));
+	raw[HEADER + 63] = 0;
 	ck_assert_int_eq(xsave_to_canonical(&host_p, (struct bytes){ raw, 575 }, &state, &err), -ERROR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "a buffer of 575 bytes"));
 	/* PKRU, the last of P's, ends at 0x988. */
