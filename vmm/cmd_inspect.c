@@ -1,4 +1,6 @@
+#include <ctype.h>
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "command.h"
@@ -75,6 +77,15 @@ static void format_time(uint64_t ns, char *ret, size_t size)
 		snprintf(ret, size, "%" PRIu64 " ns", ns);
 }
 
+/* A string of size bytes that may lack its 0, from a stranger: what steers a terminal does not reach one. */
+static void format_text(const char *text, size_t size, char *ret)
+{
+	size_t length = strnlen(text, size);
+	for (size_t i = 0; i < length; i++)
+		ret[i] = isprint((unsigned char)text[i]) ? text[i] : '?';
+	ret[length] = '\0';
+}
+
 /* What stands in the header: name and value, the same for text and JSON. */
 static size_t header_lines(const struct image_header *header, char values[][128], const char *names[])
 {
@@ -84,13 +95,13 @@ static size_t header_lines(const struct image_header *header, char values[][128]
 	names[nr] = "created";
 	format_time(header->created_ns, values[nr++], 128);
 	names[nr] = "writer";
-	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->writer), header->writer);
+	format_text(header->writer, sizeof(header->writer), values[nr++]);
 	names[nr] = "kernel";
-	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->kernel), header->kernel);
+	format_text(header->kernel, sizeof(header->kernel), values[nr++]);
 	names[nr] = "cpu_vendor";
-	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->cpu_vendor), header->cpu_vendor);
+	format_text(header->cpu_vendor, sizeof(header->cpu_vendor), values[nr++]);
 	names[nr] = "cpu_brand";
-	snprintf(values[nr++], 128, "%.*s", (int)sizeof(header->cpu_brand), header->cpu_brand);
+	format_text(header->cpu_brand, sizeof(header->cpu_brand), values[nr++]);
 	return nr;
 }
 

@@ -1,5 +1,6 @@
 #include "error.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,6 +48,10 @@ __attribute__((format(printf, 3, 0))) static void set(struct error *err, enum er
 		return;
 	err->code = code;
 	vsnprintf(err->text, sizeof(err->text), format, args);
+	/* Names and strings in it may be a stranger's: what steers a terminal does not reach one. */
+	for (char *at = err->text; *at != '\0'; at++)
+		if (iscntrl((unsigned char)*at) && *at != '\n')
+			*at = '?';
 }
 
 int error_set(struct error *err, enum error_code code, const char *format, ...)
