@@ -1,0 +1,268 @@
+/*
+ * Runs a command and lets one system call of its new file go wrong: the process is killed there, or the call fails, or
+ * does only half of its work.
+ *
+ *   fault_run [-n] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]
+ *
+ * Counted are the system calls, of all threads, from the openat() that creates a file (O_CREAT or O_TMPFILE) to the
+ * close() of what it gave; "count" lets them all be and prints their number.  The Nth (from 1) is not done by a process
+ * that is killed or for a call that fails with ERRNO (EIO, ENOSPC, ...); "short" halves the length of a write, "none"
+ * makes it write nothing. An ERRNO is for calls that can fail so: calls that are not in the table below are not counted
+ * for it. With -n, the file system knows no nameless files: O_TMPFILE is refused with EOPNOTSUPP, and not counted.
+ *
+ * The exit status is the command's own, 128 + its signal, or 126 where the command ended before the Nth call was
+ * reached.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOT_REACHED  126
+#define TROUBLE      125
+#define THREADS_MAX  64
+#define NO_CALL      (-1)
+#define STOP_IS_CALL 0x80 /* PTRACE_O_TRACESYSGOOD */
+
+/* Calls that are known to fail, and whether their third argument is a length that can be cut. */
+static const struct {
+	long number;
+	bool has_length;
+} calls[] = {
+	{ SYS_openat, false },     { SYS_flock, false },     { SYS_lseek, false },
+	{ SYS_pwrite64, true },    { SYS_write, true },      { SYS_pwritev, false },
+	{ SYS_ftruncate, false },  { SYS_fallocate, false }, { SYS_copy_file_range, false },
+	{ SYS_fsync, false },      { SYS_fdatasync, false }, { SYS_sync_file_range, false },
+	{ SYS_linkat, false },     { SYS_rename, false },    { SYS_renameat2, false },
+	{ SYS_unlink, false },     { SYS_close, false },     { SYS_fstat, false },
+	{ SYS_newfstatat, false }, { SYS_mmap, false },
+};
+
+static const struct {
+	const char *name;
+	int number;
+} errnos[] = {
+	{ "EIO", EIO },     { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT },
+	{ "EINTR", EINTR }, { "EACCES", EACCES }, { "EROFS", EROFS },
+};
+
+enum fault { FAULT_COUNT, FAULT_KILL, FAULT_SHORT, FAULT_NONE, FAULT_ERRNO };
+
+struct thread {
+	pid_t tid;
+	bool in_call;
+	bool creates; /* the call under way creates a file */
+	bool closes;  /* it closes that file */
+	long result;  /* what the call is made to return; 0: what it does */
+};
+
+struct run {
+	enum fault fault;
+	int errno_value;
+	unsigned long wanted, counted;
+	bool no_tmpfile, is_counting, is_done;
+	int file; /* the descriptor of what was created, or -1 */
+	pid_t command;
+	struct thread threads[THREADS_MAX];
+};
+
+static struct thread *find_thread(struct run *run, pid_t tid)
+{
+	for (size_t i = 0; i < THREADS_MAX; i++)
+		if (run->threads[i].tid == tid)
+			return &run->threads[i];
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		if (run->threads[i].tid != 0)
+			continue;
+		run->threads[i] = (struct thread){ .tid = tid };
+		return &run->threads[i];
+	}
+	fprintf(stderr, "fault_run: more than %d threads\n", THREADS_MAX);
+	exit(TROUBLE);
+}
+
+/* Is the call one that this fault can befall? */
+static bool is_eligible(const struct run *run, long number)
+{
+	if (run->fault == FAULT_KILL || run->fault == FAULT_COUNT)
+		return true;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (calls[i].number == number)
+			return run->fault == FAULT_ERRNO || calls[i].has_length;
+	return false;
+}
+
+/* Lets the call not happen, and return result instead. */
+static void skip_call(struct thread *thread, struct user_regs_struct *regs, long result)
+{
+	regs->orig_rax = (unsigned long long)NO_CALL;
+	thread->result = result;
+	ptrace(PTRACE_SETREGS, thread->tid, NULL, regs);
+}
+
+static void befall(struct run *run, struct thread *thread, struct user_regs_struct *regs)
+{
+	run->is_done = true;
+	switch (run->fault) {
+	case FAULT_KILL:
+		kill(run->command, SIGKILL);
+		break;
+	case FAULT_SHORT:
+		regs->rdx = (regs->rdx + 1) / 2;
+		ptrace(PTRACE_SETREGS, thread->tid, NULL, regs);
+		break;
+	case FAULT_NONE:
+		regs->rdx = 0;
+		ptrace(PTRACE_SETREGS, thread->tid, NULL, regs);
+		break;
+	case FAULT_ERRNO:
+		skip_call(thread, regs, -run->errno_value);
+		break;
+	case FAULT_COUNT:
+		break;
+	}
+}
+
+static void enter(struct run *run, struct thread *thread)
+{
+	struct user_regs_struct regs;
+	if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs) < 0)
+		return;
+	long number = (long)regs.orig_rax;
+	bool nameless = number == SYS_openat && (regs.rdx & O_TMPFILE) == O_TMPFILE;
+	thread->creates = number == SYS_openat && (nameless || (regs.rdx & O_CREAT) != 0);
+	thread->closes = number == SYS_close && run->file >= 0 && (int)regs.rdi == run->file;
+	thread->result = 0;
+	if (nameless && run->no_tmpfile) {
+		skip_call(thread, &regs, -EOPNOTSUPP);
+		return;
+	}
+	run->is_counting |= thread->creates;
+	if (run->is_counting && !run->is_done && is_eligible(run, number) && ++run->counted == run->wanted)
+		befall(run, thread, &regs);
+}
+
+static void leave(struct run *run, struct thread *thread)
+{
+	struct user_regs_struct regs;
+	if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs) < 0)
+		return;
+	if (thread->result != 0) {
+		regs.rax = (unsigned long long)thread->result;
+		ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs);
+	}
+	if (thread->creates && (long)regs.rax >= 0)
+		run->file = (int)regs.rax;
+	if (thread->closes) {
+		run->file = -1;
+		run->is_counting = false;
+	}
+}
+
+/* The signal that the stop is about and that the thread is to get. */
+static int handle_stop(struct run *run, struct thread *thread, int status)
+{
+	int signal_number = WSTOPSIG(status);
+	if (signal_number == (SIGTRAP | STOP_IS_CALL)) {
+		thread->in_call = !thread->in_call;
+		if (thread->in_call)
+			enter(run, thread);
+		else
+			leave(run, thread);
+		return 0;
+	}
+	/* The stop of a new thread, of execve(), of clone(). */
+	return signal_number == SIGTRAP || signal_number == SIGSTOP ? 0 : signal_number;
+}
+
+static int follow(struct run *run)
+{
+	int status;
+	for (;;) {
+		pid_t tid = waitpid(-1, &status, __WALL);
+		if (tid < 0 && errno == EINTR)
+			continue;
+		if (tid < 0)
+			return TROUBLE;
+		struct thread *thread = find_thread(run, tid);
+		if (WIFSTOPPED(status)) {
+			int signal_number = handle_stop(run, thread, status);
+			ptrace(PTRACE_SYSCALL, tid, NULL, (long)signal_number);
+			continue;
+		}
+		thread->tid = 0;
+		if (tid == run->command)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	}
+}
+
+static pid_t start(char **argv)
+{
+	pid_t pid = fork();
+	if (pid != 0)
+		return pid;
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		_exit(TROUBLE);
+	execvp(argv[0], argv);
+	perror(argv[0]);
+	_exit(TROUBLE);
+}
+
+static bool parse_fault(const char *text, struct run *run)
+{
+	static const char *const names[] = { "count", "kill", "short", "none" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], text) == 0) {
+			run->fault = (enum fault)i;
+			return true;
+		}
+	}
+	run->fault = FAULT_ERRNO;
+	for (size_t i = 0; i < sizeof(errnos) / sizeof(errnos[0]); i++) {
+		if (strcmp(errnos[i].name, text) == 0) {
+			run->errno_value = errnos[i].number;
+			return true;
+		}
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct run run = { .file = -1 };
+	int at = 1, status;
+	if (at < argc && strcmp(argv[at], "-n") == 0) {
+		run.no_tmpfile = true;
+		at++;
+	}
+	if (argc - at < 3 || !parse_fault(argv[at], &run)) {
+		fprintf(stderr, "usage: fault_run [-n] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]\n");
+		return TROUBLE;
+	}
+	run.wanted = strtoul(argv[at + 1], NULL, 10);
+	run.command = start(argv + at + 2);
+	/* The first stop is that of execve(). */
+	if (run.command < 0 || waitpid(run.command, &status, 0) < 0 || !WIFSTOPPED(status) ||
+	    ptrace(PTRACE_SETOPTIONS, run.command, NULL,
+		   (long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL)) < 0) {
+		perror("fault_run: tracing");
+		return TROUBLE;
+	}
+	ptrace(PTRACE_SYSCALL, run.command, NULL, 0L);
+	status = follow(&run);
+	if (run.fault == FAULT_COUNT)
+		fprintf(stderr, "%lu\n", run.counted);
+	else if (!run.is_done)
+		return NOT_REACHED;
+	return status;
+}
