@@ -92,8 +92,11 @@ static bool find(struct terminal *terminal, const char *text)
 
 static bool is_as_at_first(const struct terminal *terminal)
 {
+	const struct termios *first = &terminal->at_first;
 	struct termios now;
-	return tcgetattr(terminal->slave, &now) == 0 && memcmp(&now, &terminal->at_first, sizeof(now)) == 0;
+	return tcgetattr(terminal->slave, &now) == 0 && now.c_iflag == first->c_iflag &&
+	       now.c_oflag == first->c_oflag && now.c_cflag == first->c_cflag && now.c_lflag == first->c_lflag &&
+	       memcmp(now.c_cc, first->c_cc, sizeof(now.c_cc)) == 0;
 }
 
 static bool is_raw(const struct terminal *terminal)
