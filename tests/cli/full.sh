@@ -1,15 +1,16 @@
 # Output that cannot be written: said, with a status; a running guest and an older snapshot stay whole.
 . "$(dirname "$0")/lib.sh"
 need_kvm
+need_full
 file=$work/good.snap
 snapshot "$file" regs --at checkpoint=1
 
 for arguments in '--help' '--version' 'run --help' 'guests' 'guests --json' "inspect $file" "inspect $file --json" \
 	"verify $file" "verify $file --json" "compare $file $file" "check $file" 'host' 'host --json' \
 	'roundtrip --guest hello --at exits=9' "run --guest hello" "run --guest counter --snapshot - --at checkpoint=1"; do
-	last="$arguments >/dev/full"
+	last="$arguments >$full"
 	: >"$out"
-	timeout 60 "$stasis" $arguments >/dev/full 2>"$err" </dev/null
+	timeout 60 "$stasis" $arguments >"$full" 2>"$err" </dev/null
 	status=$?
 	check "exit status $status, expected 74" [ $status -eq 74 ]
 	complains '^stasis: '
@@ -28,7 +29,8 @@ no_snapshot() { # no_snapshot STATUS FILE TEXT
 	complains_once "$3"
 }
 no_snapshot 73 "$work/folder" 'is a folder; name a file in it'
-no_snapshot 73 /dev/full 'is a device, a pipe or a socket; name a file'
+mkfifo "$work/pipe"
+no_snapshot 73 "$work/pipe" 'is a device, a pipe or a socket; name a file'
 no_snapshot 73 "$work/no/such/folder" 'cannot be created beside its final name: No such file or directory'
 no_snapshot 73 "$work/good.snap/x" 'cannot be created beside its final name: Not a directory'
 check 'a file in a folder that was not to be written to' [ -z "$(ls "$work/folder")" ]

@@ -37,6 +37,13 @@ need() {
 	command -v "$1" >/dev/null || skip "there is no $1 here"
 }
 
+# Sets $full to a device that is always full: our own where we may make one, for /dev/full may have been replaced.
+need_full() {
+	full=$work/full
+	{ mknod "$full" c 1 7 && true >"$full"; } 2>/dev/null || full=/dev/full
+	[ -c "$full" ] || skip "there is no /dev/full"
+}
+
 check() { # check WHAT COMMAND...: the command must succeed
 	check_what=$1
 	shift

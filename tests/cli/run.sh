@@ -1,6 +1,7 @@
 # run: console, messages, statuses.
 . "$(dirname "$0")/lib.sh"
 need_kvm
+need_full
 
 # The console is all that standard output gets.
 expect 1 "$stasis" run --guest hello
@@ -35,8 +36,8 @@ timeout 60 "$stasis" run --guest counter <&- 2>"$err" | head -n 4 >"$out"
 prints_exactly '0\n1\n2\n3\n'
 
 # A console that nobody can write to ends it, with a status that says so.
-last="$stasis run --guest counter >/dev/full"
-timeout 60 "$stasis" run --guest counter </dev/null >/dev/full 2>"$err"
+last="$stasis run --guest counter >$full"
+timeout 60 "$stasis" run --guest counter </dev/null >"$full" 2>"$err"
 check "exit status $?, expected 74" [ $? -eq 74 ]
 last="$stasis run --guest counter >&-"
 timeout 60 "$stasis" run --guest counter </dev/null >&- 2>"$err"
