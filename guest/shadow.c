@@ -20,7 +20,7 @@ void user_enter(uint64_t port, uint64_t number, void *stack);
 void user_leave(uint64_t token) __attribute__((noreturn));
 extern const uint8_t user_middle[], user_end[];
 
-extern uint8_t bss_start[], bss_end[]; /* long.ld */
+extern const uint8_t bss_start[], bss_end[]; /* long.ld */
 
 #define NEST_ALL ((1u << NEST_LEVELS) - 1)
 
@@ -178,10 +178,10 @@ static void cet_start(void)
  */
 static void touch_data(void)
 {
-	for (volatile uint8_t *page = bss_start; page < bss_end; page += PAGE_SIZE)
+	for (uint64_t at = (uint64_t)bss_start / PAGE_SIZE * PAGE_SIZE; at < (uint64_t)bss_end; at += PAGE_SIZE) {
+		volatile uint8_t *page = (volatile uint8_t *)at;
 		*page = *page;
-	volatile uint8_t *last = bss_end - 1;
-	*last = *last;
+	}
 }
 
 /* What runs at CPL 3: shadow_run.S calls it. */
@@ -249,11 +249,11 @@ static bool has_word(const char *line, const char *word)
 void guest_main(const struct boot_info *boot)
 {
 	bool page_at_0 = has_word(boot->command_line, "page-at-0");
+	checkpoint(0);
 	if (cpuid(0, 0).eax < 7 || (cpuid(7, 0).ecx & CPUID_7_ECX_SHSTK) == 0) {
 		print("shadow: no shadow stacks on this CPU\n");
 		return;
 	}
-	checkpoint(0);
 	map_stacks(page_at_0);
 	cet_start();
 	print("shadow: CET is on\n");
