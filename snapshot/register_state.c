@@ -112,7 +112,10 @@ static struct finding register_finding(enum finding_kind kind, unsigned instance
 	return finding;
 }
 
-/* A refusal is none where the register holds the value anyway, or would hold what a reset gives it. */
+/*
+ * A refusal is none where the register holds the value anyway, or would hold what a reset gives it.  A synthetic register
+ * is always one: that a vCPU has it is itself something that the guest can find out.
+ */
 static void report_refusal(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted)
 {
 	const struct vm *vm = restore->vm;
@@ -125,7 +128,7 @@ static void report_refusal(struct restore *restore, unsigned instance, const str
 		if (has == wanted->value)
 			return;
 		snprintf(found, sizeof(found), "0x%" PRIx64, has);
-	} else if (wanted->value == (info != NULL ? info->reset : 0)) {
+	} else if (!kvm_reg_is_synthetic(wanted->id) && wanted->value == (info != NULL ? info->reset : 0)) {
 		finding = register_finding(FINDING_TRANSLATED, instance, wanted, found, "it has the value of a reset");
 		report_add(restore->report, &finding);
 		return;
