@@ -39,12 +39,12 @@ _Static_assert(offsetof(TYPE, hdr.svm.vmcb_pa) == offsetof(TYPE, hdr.vmx.vmxon_p
 
 /* ---- Saving and restoring ---- */
 
-/* What a vCPU has that never ran a guest of its own: saved as nothing at all. */
+/* What a vCPU has that never ran a guest of its own: saved as nothing at all.  On AMD, CLGI alone clears GIF. */
 static bool is_idle(const struct kvm_nested_state *state)
 {
 	if (state->format == KVM_STATE_NESTED_FORMAT_VMX)
 		return state->flags == 0 && state->hdr.vmx.vmxon_pa == UINT64_MAX;
-	return (state->flags & (uint16_t)~KVM_STATE_NESTED_GIF_SET) == 0 && state->size <= sizeof(*state);
+	return state->flags == KVM_STATE_NESTED_GIF_SET && state->size <= sizeof(*state);
 }
 
 static int save_nested(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
