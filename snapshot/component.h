@@ -115,8 +115,11 @@ int component_restore(const struct component *component, struct restore *restore
 int component_validate(const struct component *component, const struct machine *machine, unsigned instance,
 		       struct bytes payload, struct error *err);
 
-/* A rule of restore order: first must be put before then.  Names are components' or registers'. */
+enum order_side { ORDER_RESTORE, ORDER_SAVE };
+
+/* A rule of order: first must be put, or be read, before then.  Names are components' or registers'. */
 struct order_fact {
+	enum order_side side;
 	const char *first, *then;
 	const char *why;
 };

@@ -23,7 +23,6 @@ const struct component component_table[] = {
 
 	{ VCPU("cpuid", 32), ALL, AT(VCPU_EARLY), .shape = COMPONENT_LIST, .key_size = 8, .schema = &cpuid_entry_schema,
 	  .ops = &cpuid_ops },
-	{ VCPU("mp_state", 33), ALL, AT(VCPU_EARLY), .save_rank = -10, .schema = &mp_state_schema, IOCTLS(MP_STATE) },
 	{ VCPU("tsc", 34), ALL, AT(VCPU_EARLY), .schema = &tsc_schema, .ops = &tsc_ops },
 
 	{ VCPU("sregs", 35), ALL, AT(VCPU), .schema = &sregs_schema, .ops = &sregs_ops },
@@ -35,6 +34,7 @@ const struct component component_table[] = {
 	{ VCPU("registers", 40), ALL, .stages = 1 << STAGE_VCPU | 1 << STAGE_ARM, .shape = COMPONENT_LIST, .key_size = 8,
 	  .schema = &reg_value_schema, .ops = &registers_ops },
 	{ VCPU("regs", 41), ALL, AT(VCPU), .schema = &regs_schema, IOCTLS(REGS) },
+	{ VCPU("mp_state", 33), ALL, AT(VCPU), .save_rank = -10, .schema = &mp_state_schema, IOCTLS(MP_STATE) },
 	{ VCPU("events", 42), ALL, AT(VCPU), .save_rank = -5, .schema = &events_schema, IOCTLS(VCPU_EVENTS) },
 	{ VCPU("nested", 43), ALL, AT(VCPU), .shape = COMPONENT_BLOB, .is_optional = true, .schema = &nested_schema,
 	  .ops = &nested_ops },
@@ -62,13 +62,28 @@ _Static_assert(sizeof(component_table) / sizeof(component_table[0]) <= COMPONENT
  * sees what is lost (tests/kvm/order_test.c).
  */
 /* clang-format off */
+#define RESTORE ORDER_RESTORE
+#define SAVE ORDER_SAVE
 const struct order_fact order_facts[] = {
-	{ "cpuid", "sregs", "KVM refuses EFER and CR4 bits that the vCPU's CPUID does not have" },
-	{ "sregs", "lapic", "a LAPIC's registers are taken as the mode in apic_base says" },
-	{ "lapic", "IA32_TSC_DEADLINE", "a deadline is dropped while the LAPIC's timer is not in deadline mode" },
-	{ "tsc", "IA32_TSC_DEADLINE", "a deadline is armed by the TSC that the vCPU has at that moment" },
-	{ "regs", "events", "KVM_SET_REGS drops a pending exception" },
-	{ "lapic", "ioapic", "setting the IOAPIC injects what is pending there into the LAPICs" },
+	{ RESTORE, "cpuid", "sregs", "KVM refuses CR4 bits that the vCPU's CPUID does not have" },
+	{ RESTORE, "cpuid", "xcrs", "KVM refuses components in XCR0 that the vCPU's CPUID does not have" },
+	{ RESTORE, "cpuid", "registers", "KVM refuses registers that the vCPU's CPUID does not have" },
+	{ RESTORE, "sregs", "lapic", "a LAPIC's registers are taken as the mode in apic_base says" },
+	{ RESTORE, "sregs", "mp_state", "KVM_SET_SREGS wakes a first CPU that has the CS of a reset" },
+	{ RESTORE, "sregs", "nested", "KVM refuses the state of nested virtualization while EFER does not have it enabled" },
+	{ RESTORE, "lapic", "IA32_TSC_DEADLINE", "a deadline is dropped while the LAPIC's timer is not in deadline mode" },
+	{ RESTORE, "tsc", "IA32_TSC_DEADLINE", "a deadline is armed by the TSC that the vCPU has at that moment" },
+	{ RESTORE, "regs", "events", "KVM_SET_REGS drops a pending exception" },
+	{ RESTORE, "lapic", "ioapic", "setting the IOAPIC injects what is pending there into the LAPICs" },
+	{ RESTORE, "ioapic", "pit", "a tick that nobody takes is never acknowledged, and KVM's PIT waits for that" },
+	{ SAVE, "mp_state", "regs", "reading MP_STATE carries out an INIT or SIPI that waits" },
+	{ SAVE, "mp_state", "sregs", "reading MP_STATE carries out an INIT or SIPI that waits" },
+	{ SAVE, "events", "sregs", "without KVM_CAP_EXCEPTION_PAYLOAD, reading the events writes CR2" },
+	{ SAVE, "events", "debugregs", "without KVM_CAP_EXCEPTION_PAYLOAD, reading the events writes DR6" },
+	{ SAVE, "ioapic", "lapic", "the PIT goes on: a tick between the two is in neither" },
+	{ SAVE, "pit", "lapic", "the PIT goes on: a tick between the two is in neither" },
 };
+#undef RESTORE
+#undef SAVE
 /* clang-format on */
 const size_t order_facts_size = sizeof(order_facts) / sizeof(order_facts[0]);

@@ -40,8 +40,8 @@ static int describe(struct image_header *header, struct error *err)
 	return 0;
 }
 
-/* The rows of the table, those with a lower rank first; rows of equal rank as they stand. */
-static void sort_by_rank(const struct component *ret[COMPONENTS_MAX])
+/* Those with a lower rank first; rows of equal rank as they stand. */
+size_t save_plan(const struct component *ret[COMPONENTS_MAX])
 {
 	for (size_t i = 0; i < component_table_size; i++) {
 		size_t at = i;
@@ -49,6 +49,7 @@ static void sort_by_rank(const struct component *ret[COMPONENTS_MAX])
 			ret[at] = ret[at - 1];
 		ret[at] = &component_table[i];
 	}
+	return component_table_size;
 }
 
 typedef int reader(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
@@ -86,8 +87,8 @@ static int save_stages(struct vm *vm, uint8_t stages, reader *read, struct image
 	const struct component *order[COMPONENTS_MAX];
 	struct image image = { .memory = &vm->memory };
 	int status = 0;
-	sort_by_rank(order);
-	for (size_t i = 0; i < component_table_size && status == 0; i++)
+	size_t nr = save_plan(order);
+	for (size_t i = 0; i < nr && status == 0; i++)
 		if (order[i]->shape != COMPONENT_RAM && (order[i]->stages & stages) != 0)
 			status = save_component(order[i], vm, read, &image, err);
 	if (status < 0) {

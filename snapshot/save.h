@@ -6,6 +6,9 @@
 
 #include "image.h"
 
+/* The rows of the table in the order in which they are read, RAM included; returns their number. */
+size_t save_plan(const struct component *ret[COMPONENTS_MAX]);
+
 /*
  * Takes all state of a paused machine; RAM stays the machine's (ret->memory points to it).  The guest is not changed.
  * The caller frees *ret (image_done()).  Errors name the component and what KVM said.

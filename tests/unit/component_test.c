@@ -6,6 +6,7 @@
 #include "image_builder.h"
 #include "snapshot/registers.h"
 #include "snapshot/restore.h"
+#include "snapshot/save.h"
 
 static struct error err;
 
@@ -66,29 +67,11 @@ START_TEST(rows_are_complete)
 }
 END_TEST
 
-static int rank(const char *name)
+/* Where a plan has a component, or the register of that name. */
+static unsigned restore_place(const char *name)
 {
-	return component_by_name(name)->save_rank;
-}
-
-/* Why: the comment above the table. */
-START_TEST(reading_disturbs_nothing_that_is_read_later)
-{
-	for (size_t i = 0; i < component_table_size; i++)
-		if (strcmp(component_table[i].name, "mp_state") != 0)
-			ck_assert_int_lt(rank("mp_state"), component_table[i].save_rank);
-	static const char *const running_on[] = { "pit", "pic-master", "pic-slave", "ioapic" };
-	for (size_t i = 0; i < sizeof(running_on) / sizeof(running_on[0]); i++)
-		ck_assert_int_lt(rank(running_on[i]), rank("lapic"));
-	ck_assert_int_lt(rank("events"), rank("sregs"));
-	ck_assert_int_lt(rank("events"), rank("debugregs"));
-	ck_assert_int_lt(rank("events"), rank("regs"));
-}
-END_TEST
-
-/* Where the plan puts a component, or the register of that name. */
-static unsigned place(const struct restore_step *plan, unsigned nr, const char *name)
-{
+	struct restore_step plan[RESTORE_STEPS_MAX];
+	unsigned nr = restore_plan(plan);
 	const struct component *component = component_by_name(name);
 	enum stage stage = STAGES;
 	uint64_t id;
@@ -103,20 +86,26 @@ static unsigned place(const struct restore_step *plan, unsigned nr, const char *
 	ck_abort_msg("%s is not in the plan", name);
 }
 
-START_TEST(the_plan_keeps_the_order_facts)
+static unsigned save_place(const char *name)
 {
-	struct restore_step plan[RESTORE_STEPS_MAX];
-	unsigned nr = restore_plan(plan);
+	const struct component *plan[COMPONENTS_MAX];
+	size_t nr = save_plan(plan);
+	for (unsigned i = 0; i < nr; i++)
+		if (strcmp(plan[i]->name, name) == 0)
+			return i;
+	ck_abort_msg("%s is not in the plan", name);
+}
+
+START_TEST(the_plans_keep_the_order_facts)
+{
 	ck_assert_uint_gt(order_facts_size, 0);
-	for (unsigned i = 1; i < nr; i++)
-		ck_assert_int_le(plan[i - 1].stage, plan[i].stage);
-	for (size_t i = 0; i < order_facts_size; i++)
-		ck_assert_msg(place(plan, nr, order_facts[i].first) < place(plan, nr, order_facts[i].then), "%s before %s",
-			      order_facts[i].first, order_facts[i].then);
-	/* Every component that a machine has state in is put, but what the machine is made from. */
-	for (size_t i = 0; i < component_table_size; i++)
-		if (component_table[i].stages != 1 << STAGE_MACHINE)
-			place(plan, nr, component_table[i].name);
+	for (size_t i = 0; i < order_facts_size; i++) {
+		const struct order_fact *fact = &order_facts[i];
+		bool is_save = fact->side == ORDER_SAVE;
+		unsigned first = is_save ? save_place(fact->first) : restore_place(fact->first);
+		unsigned then = is_save ? save_place(fact->then) : restore_place(fact->then);
+		ck_assert_msg(first < then, "%s before %s: %s", fact->first, fact->then, fact->why);
+	}
 }
 END_TEST
 
@@ -236,6 +225,6 @@ START_TEST(an_image_is_copied_and_searched)
 END_TEST
 
 UNIT_MAIN("component", ids_and_names_are_unique, ids_say_what_a_component_belongs_to, rows_are_complete,
-	  reading_disturbs_nothing_that_is_read_later, the_plan_keeps_the_order_facts, a_machine_has_what_its_controller_has,
+	  the_plans_keep_the_order_facts, a_machine_has_what_its_controller_has,
 	  payloads_have_the_size_of_their_shape, a_key_stands_once, contents_are_checked_before_kvm_sees_them,
 	  an_image_is_copied_and_searched)
