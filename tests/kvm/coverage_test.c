@@ -18,7 +18,7 @@ static const struct machine_kind kinds[] = {
 
 static struct vm *boot_and_save(int i, struct image *ret)
 {
-	struct vm *vm = machine_boot(&kinds[i], NULL);
+	struct vm *vm = machine_boot(&kinds[i]);
 	struct error err;
 	machine_run_to(vm, 1);
 	if (save_image(vm, ret, &err) < 0)

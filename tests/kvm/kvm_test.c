@@ -41,16 +41,28 @@ const char *irqchip_name(uint32_t irqchip)
 
 /* ---- Machines ---- */
 
+/* The console of a machine is a buffer that belongs to it. */
 static void console_output(void *context, uint8_t byte)
 {
-	if (context != NULL)
-		ck_assert_ptr_nonnull(buffer_append(context, &byte, 1));
+	if (buffer_append(context, &byte, 1) == NULL)
+		abort();
+}
+
+static struct buffer *console_new(void)
+{
+	struct buffer *console = calloc(1, sizeof(*console));
+	ck_assert_ptr_nonnull(console);
+	return console;
+}
+
+struct bytes machine_printed(const struct vm *vm)
+{
+	return buffer_bytes(vm->ops_context);
 }
 
 static const struct vm_ops test_ops = { .console = console_output };
 
-struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot,
-			      struct buffer *console)
+struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot)
 {
 	struct setup setup = {
 		.ram_size = KVM_TEST_RAM, .nr_vcpus = kind->nr_vcpus, .irqchip = kind->irqchip, .baseline = CPUID_HOST
@@ -61,16 +73,16 @@ struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes imag
 	struct vm *vm = NULL;
 	struct error err;
 	int kvm_fd = kvm_open(&err);
-	if (kvm_fd < 0 || setup_boot(&setup, &request, kvm_fd, &test_ops, console, &vm, &err) < 0)
+	if (kvm_fd < 0 || setup_boot(&setup, &request, kvm_fd, &test_ops, console_new(), &vm, &err) < 0)
 		ck_abort_msg("booting %s: %s", kind->guest, err.text);
 	return vm;
 }
 
-struct vm *machine_boot(const struct machine_kind *kind, struct buffer *console)
+struct vm *machine_boot(const struct machine_kind *kind)
 {
 	const struct guest *guest = guest_find(kind->guest);
 	ck_assert_msg(guest != NULL, "no guest is called %s", kind->guest);
-	return machine_boot_image(kind, guest_image(guest), guest->is_long ? BOOT_FLAT_LONG : BOOT_SECTOR, console);
+	return machine_boot_image(kind, guest_image(guest), guest->is_long ? BOOT_FLAT_LONG : BOOT_SECTOR);
 }
 
 bool machine_run(struct vm *vm, uint32_t *ret_checkpoint)
@@ -85,7 +97,8 @@ bool machine_run(struct vm *vm, uint32_t *ret_checkpoint)
 	if (event.kind == VM_EVENT_FAILED)
 		ck_abort_msg("%s", event.error.text);
 	if (event.kind == VM_EVENT_EXIT) {
-		ck_assert_msg(event.value == 0, "the guest found something wrong and ended with %u", event.value);
+		ck_assert_msg(event.value == 0, "the guest ended with %u: %.*s", event.value,
+			      (int)machine_printed(vm).size, (const char *)machine_printed(vm).data);
 		return false;
 	}
 	ck_assert_int_eq(event.kind, VM_EVENT_CHECKPOINT);
@@ -110,9 +123,12 @@ void machine_run_to_exit(struct vm *vm)
 
 void machine_free(struct vm *vm)
 {
+	struct buffer *console = vm->ops_context;
 	int kvm_fd = vm->kvm_fd;
 	vm_free(vm);
 	close(kvm_fd);
+	buffer_done(console);
+	free(console);
 }
 
 /* ---- Images ---- */
@@ -173,15 +189,18 @@ struct vm *image_restore(const struct image *image, const struct restore_step *p
 	struct image copy;
 	struct vm *vm = NULL;
 	struct error err;
+	struct buffer *console = console_new();
 	int kvm_fd = kvm_open(&err);
 	ck_assert_int_ge(kvm_fd, 0);
 	image_clone(image, &copy);
-	int status = restore_image(&copy, kvm_fd, &no_options, plan, nr_steps, &test_ops, NULL, report, &vm, &err);
+	int status = restore_image(&copy, kvm_fd, &no_options, plan, nr_steps, &test_ops, console, report, &vm, &err);
 	image_done(&copy);
 	if (status < 0 && status != -ERROR_DIFFERENT)
 		ck_abort_msg("restoring: %s", err.text);
-	if (status < 0)
+	if (status < 0) {
 		close(kvm_fd);
+		free(console);
+	}
 	return vm;
 }
 

@@ -40,12 +40,14 @@ struct machine_kind {
 
 const char *irqchip_name(uint32_t irqchip);
 
-/* A machine with a guest that has not run yet.  What it prints goes to *console, unless that is NULL. */
-struct vm *machine_boot(const struct machine_kind *kind, struct buffer *console);
+/* A machine with a guest that has not run yet. */
+struct vm *machine_boot(const struct machine_kind *kind);
 
 /* As machine_boot(), with an image of the test's own. */
-struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot,
-			      struct buffer *console);
+struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot);
+
+/* What a machine, which is paused, has printed. */
+struct bytes machine_printed(const struct vm *vm);
 
 /* Runs on to the next checkpoint, whose number it gives; false where the guest ended instead, which it must with 0. */
 bool machine_run(struct vm *vm, uint32_t *ret_checkpoint);

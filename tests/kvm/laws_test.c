@@ -89,7 +89,7 @@ static const struct machine_kind kinds[] = {
 START_TEST(a_restored_machine_is_the_saved_one)
 {
 	const struct machine_kind *kind = &kinds[_i];
-	struct vm *vm = machine_boot(kind, NULL);
+	struct vm *vm = machine_boot(kind);
 	char where[96];
 	uint32_t checkpoint;
 	snprintf(where, sizeof(where), "%s, controller %s, fresh", kind->guest, irqchip_name(kind->irqchip));
@@ -106,7 +106,7 @@ END_TEST
 /* The two interfaces to MSRs show the same registers. */
 START_TEST(one_reg_and_msrs_agree)
 {
-	struct vm *vm = machine_boot(&(struct machine_kind){ "regs", IRQCHIP_FULL, 1 }, NULL);
+	struct vm *vm = machine_boot(&(struct machine_kind){ "regs", IRQCHIP_FULL, 1 });
 	struct image by_one_reg, by_msrs;
 	machine_run_to(vm, 1);
 	if (vm->reg_access != KVM_REG_ACCESS_ONE_REG) {

@@ -127,7 +127,7 @@ static const struct {
 
 static void take_image(int i, struct image *ret)
 {
-	struct vm *vm = machine_boot(&images[i].kind, NULL);
+	struct vm *vm = machine_boot(&images[i].kind);
 	machine_run_to(vm, images[i].checkpoint);
 	image_take(vm, ret);
 	machine_free(vm);
@@ -304,6 +304,7 @@ static const struct companion {
 	{ "sregs", "fs.unusable", "sregs", "fs.type", "a segment that cannot be used has no type" },
 	{ "sregs", "gs.unusable", "sregs", "gs.type", "a segment that cannot be used has no type" },
 	{ "sregs", "ss.unusable", "sregs", "ss.type", "a segment that cannot be used has no type" },
+	{ "tsc", "khz", "msr", "HV_TSC_FREQUENCY", "one number in two units" },
 	{ "pic-slave", "chip.pic.irr", "pic-master", "chip.pic.irr", "the slave's output is the master's IRQ 2" },
 };
 
