@@ -21,12 +21,37 @@ const struct schema reg_value_schema = SCHEMA("reg_value", sizeof(TYPE), reg_val
 
 /* ---- Saving and restoring ---- */
 
+/* MSRs were asked for where the kernel has ONE_REG: what only that carries would be lost. */
+static int expect_no_synthetic_value(const struct vm *vm, unsigned instance, struct error *err)
+{
+	int fd = vm->vcpus[instance].fd;
+	uint64_t *ids, value;
+	size_t nr;
+	int status = kvm_reg_list_synthetic(fd, &ids, &nr, err);
+	if (status < 0)
+		return status;
+	for (size_t i = 0; i < nr && status == 0; i++) {
+		char name[KVM_REG_NAME_MAX];
+		if (kvm_reg_get(fd, KVM_REG_ACCESS_ONE_REG, ids[i], &value) != 0 || value == 0)
+			continue;
+		kvm_reg_name(ids[i], name);
+		status = error_set(err, ERROR_USAGE, "%s holds 0x%" PRIx64 ", which only ONE_REG can carry, not MSRs", name,
+				   value);
+	}
+	free(ids);
+	return status;
+}
+
 /* Registers that this vCPU's CPUID or this kernel does not give it are refused, and no state. */
 static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
 	uint64_t *ids;
 	size_t nr;
-	int status = registers_list(vm, instance, &ids, &nr, err);
+	int status = 0;
+	if (vm->reg_access == KVM_REG_ACCESS_MSRS)
+		status = expect_no_synthetic_value(vm, instance, err);
+	if (status == 0)
+		status = registers_list(vm, instance, &ids, &nr, err);
 	if (status < 0)
 		return status;
 	for (size_t i = 0; i < nr && status == 0; i++) {
@@ -112,7 +137,10 @@ static struct finding register_finding(enum finding_kind kind, unsigned instance
 	return finding;
 }
 
-/* A refusal is none where the register holds the value anyway, or would hold what a reset gives it. */
+/*
+ * A refusal is none where the register holds the value anyway, or would hold what a reset gives it.  A synthetic register
+ * is always one: that a vCPU has it is itself something that the guest can find out.
+ */
 static void report_refusal(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted)
 {
 	const struct vm *vm = restore->vm;
@@ -125,7 +153,7 @@ static void report_refusal(struct restore *restore, unsigned instance, const str
 		if (has == wanted->value)
 			return;
 		snprintf(found, sizeof(found), "0x%" PRIx64, has);
-	} else if (wanted->value == (info != NULL ? info->reset : 0)) {
+	} else if (!kvm_reg_is_synthetic(wanted->id) && wanted->value == (info != NULL ? info->reset : 0)) {
 		finding = register_finding(FINDING_TRANSLATED, instance, wanted, found, "it has the value of a reset");
 		report_add(restore->report, &finding);
 		return;

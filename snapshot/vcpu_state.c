@@ -164,6 +164,8 @@ const struct schema tsc_schema = SCHEMA("tsc", sizeof(TYPE), tsc_fields);
 
 /* ---- sregs: KVM_GET_SREGS2, or KVM_GET_SREGS on kernels before 5.14 ---- */
 
+#define CR4_PAE 0x20u /* SDM volume 3, 2.5 */
+
 /* Up to here the two structs are the same; the older one goes on with interrupt_bitmap, which events have too. */
 #define SREGS_COMMON offsetof(struct kvm_sregs, interrupt_bitmap)
 _Static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags), "sregs and sregs2 begin alike");
@@ -199,27 +201,71 @@ static int save_sregs(struct vm *vm, unsigned instance, struct buffer *ret, stru
 	return 0;
 }
 
+static int put_sregs(const struct vm *vm, const struct vcpu *vcpu, struct kvm_sregs2 *sregs2)
+{
+	struct kvm_sregs sregs = { 0 };
+	if (kvm_capability(vm->fd, KVM_CAP_SREGS2) != 0)
+		return kvm_call(vcpu->fd, KVM_SET_SREGS2, sregs2);
+	memcpy(&sregs, sregs2, SREGS_COMMON);
+	return kvm_call(vcpu->fd, KVM_SET_SREGS, &sregs);
+}
+
+/*
+ * KVM refuses all or nothing and does not say why.  Finds the bits of CR4 that it is about by trying one after the other,
+ * and puts the rest; 0 where it is not CR4.
+ */
+static uint64_t put_without_refused_cr4(const struct vm *vm, const struct vcpu *vcpu, const struct kvm_sregs2 *sregs2)
+{
+	struct kvm_sregs2 taken = *sregs2;
+	uint64_t refused = 0;
+	taken.cr4 &= CR4_PAE; /* which long mode cannot be without */
+	if (put_sregs(vm, vcpu, &taken) < 0)
+		return 0;
+	for (uint64_t bit = 1; bit != 0; bit <<= 1) {
+		struct kvm_sregs2 attempt = taken;
+		attempt.cr4 |= sregs2->cr4 & bit;
+		if (put_sregs(vm, vcpu, &attempt) == 0)
+			taken = attempt;
+		else
+			refused |= bit;
+	}
+	return refused;
+}
+
+/* Without its control registers a guest is another one: nothing that the user allows lets this through. */
+static void report_sregs(struct restore *restore, unsigned instance, const struct kvm_sregs2 *sregs2)
+{
+	struct finding finding = { .kind = FINDING_REFUSED, .component = "sregs" };
+	char names[128], why[64];
+	snprintf(why, sizeof(why), "%s", strerror(errno));
+	component_where(component_by_name("sregs"), instance, finding.where, sizeof(finding.where));
+	uint64_t refused = put_without_refused_cr4(restore->vm, &restore->vm->vcpus[instance], sregs2);
+	if (refused != 0) {
+		kvm_reg_decode(cr4_bits, refused, names, sizeof(names));
+		snprintf(finding.name, sizeof(finding.name), "cr4");
+		snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, (uint64_t)sregs2->cr4);
+		snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, (uint64_t)sregs2->cr4 & ~refused);
+		snprintf(finding.detail, sizeof(finding.detail), "KVM refuses CR4's %s, and no --allow lets it through",
+			 names);
+	} else {
+		snprintf(finding.detail, sizeof(finding.detail),
+			 "KVM refuses all of it (%s; cr0 0x%" PRIx64 ", cr4 0x%" PRIx64
+			 "), and no --allow lets it through",
+			 why, (uint64_t)sregs2->cr0, (uint64_t)sregs2->cr4);
+	}
+	report_add(restore->report, &finding);
+}
+
 static int restore_sregs(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 			 struct error *err)
 {
 	struct vcpu *vcpu = &restore->vm->vcpus[instance];
 	struct kvm_sregs2 sregs2;
-	struct kvm_sregs sregs = { 0 };
 	(void)stage;
 	(void)err;
 	memcpy(&sregs2, payload.data, sizeof(sregs2));
-	memcpy(&sregs, &sregs2, SREGS_COMMON);
-	int result = kvm_capability(restore->vm->fd, KVM_CAP_SREGS2) != 0 ?
-			     kvm_call(vcpu->fd, KVM_SET_SREGS2, &sregs2) :
-			     kvm_call(vcpu->fd, KVM_SET_SREGS, &sregs);
-	if (result < 0) {
-		struct finding finding = { 0 };
-		size_t used = (size_t)snprintf(finding.detail, sizeof(finding.detail),
-					       "KVM_SET_SREGS2: %s; cr0 0x%llx, cr4 0x%llx: ", strerror(errno),
-					       sregs2.cr0, sregs2.cr4);
-		kvm_reg_decode(cr4_bits, sregs2.cr4, finding.detail + used, sizeof(finding.detail) - used);
-		restore_finding(restore, component_by_name("sregs"), instance, NULL, &finding);
-	}
+	if (put_sregs(restore->vm, vcpu, &sregs2) < 0)
+		report_sregs(restore, instance, &sregs2);
 	/* Without an in-kernel LAPIC, KVM_RUN takes CR8 from here (api.rst, kvm_run.cr8). */
 	vcpu->run->cr8 = sregs2.cr8;
 	return 0;

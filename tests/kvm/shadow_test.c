@@ -18,7 +18,7 @@ static const struct machine_kind kind = { .guest = "shadow", .irqchip = IRQCHIP_
 static bool take(struct image *ret, const char *test)
 {
 	uint32_t at = 0;
-	struct vm *vm = machine_boot(&kind, NULL);
+	struct vm *vm = machine_boot(&kind);
 	bool has_cet = cpuid_has(&vm->vcpus[0].cpuid, "SHSTK") || cpuid_has(&vm->vcpus[0].cpuid, "IBT");
 	if (has_cet) {
 		test_skipped(test, "this host has CET");

@@ -173,6 +173,20 @@ START_TEST(what_the_kernel_has_is_saved)
 }
 END_TEST
 
+START_TEST(a_synthetic_register_is_not_lost_on_the_way_by_msrs)
+{
+	const struct component *registers = component_by_name("registers");
+	struct buffer saved = { 0 };
+	vm.reg_access = KVM_REG_ACCESS_MSRS;
+	ck_assert_int_eq(component_save(registers, &vm, 0, &saved, &err), -ERROR_USAGE);
+	ck_assert_str_eq(err.text, "GUEST_SSP holds 0x7000, which only ONE_REG can carry, not MSRs");
+	model.ssp = 0;
+	ck_assert_int_eq(component_save(registers, &vm, 0, &saved, &err), 0);
+	ck_assert_uint_eq(saved_value(&saved, SSP), UINT64_MAX);
+	buffer_done(&saved);
+}
+END_TEST
+
 START_TEST(ids_from_a_file_are_checked)
 {
 	static const struct {
@@ -270,6 +284,9 @@ START_TEST(a_refusal_is_told_with_both_values)
 	put(&options, STAGE_VCPU, SSP, 0x8000);
 	ck_assert_uint_eq(report_bad(&report), 1);
 	ck_assert_str_eq(report.findings[0].name, "GUEST_SSP (0x2030000300000000)");
+	/* That a vCPU has one is told even where it holds nothing. */
+	put(&options, STAGE_VCPU, SSP, 0);
+	ck_assert_uint_eq(report_bad(&report), 1);
 	/* A register that cannot be written and holds the value anyway. */
 	put(&options, STAGE_VCPU, MSR(0x8b), 0xa0);
 	ck_assert_uint_eq(report.nr, 0);
@@ -281,5 +298,5 @@ END_TEST
 
 UNIT_MAIN_WITH(setup, teardown, "registers", registers_are_treated_as_they_need, what_other_components_have_is_no_register,
 	       lists_are_merged_sorted_and_tidied, without_one_reg_there_are_msrs_only, what_the_kernel_has_is_saved,
-	       ids_from_a_file_are_checked, registers_are_put_at_their_stage, what_is_there_already_is_not_written,
+	       a_synthetic_register_is_not_lost_on_the_way_by_msrs, ids_from_a_file_are_checked, registers_are_put_at_their_stage, what_is_there_already_is_not_written,
 	       a_refusal_is_told_with_both_values)
