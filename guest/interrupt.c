@@ -74,7 +74,10 @@ static void one_shot(const struct boot_info *boot)
 	checkpoint(1);
 	wait_once("ticks of the one-shot timer", boot);
 	expect("current count of the one-shot timer", lapic_read(LAPIC_TIMER_CURRENT), 0);
-	expect("initial count of the one-shot timer", lapic_read(LAPIC_TIMER_INITIAL), DELAY_US * TIMER_TICKS_OF_US);
+	/* One that had fired when the snapshot was taken is restored with 0, or KVM would start it again. */
+	uint32_t initial = lapic_read(LAPIC_TIMER_INITIAL);
+	if (initial != 0 || (port_read(PORT_CHECKPOINT) & CHECKPOINT_RESTORED) == 0)
+		expect("initial count of the one-shot timer", initial, DELAY_US * TIMER_TICKS_OF_US);
 	/* Fired, not armed again: nothing is to come of it. */
 	checkpoint(2);
 	wait_ticks(ticks_of_us(boot, 2 * DELAY_US));
@@ -102,6 +105,7 @@ static void deadline(const struct boot_info *boot)
 	if ((cpuid(1, 0).ecx & CPUID_1_ECX_DEADLINE) == 0)
 		return;
 	lapic_write(LAPIC_LVT_TIMER, TIMER_DEADLINE | VECTOR_TIMER);
+	seen.timer = 0; /* a last tick of the periodic timer, which KVM held back while its entry was masked */
 	msr_write(MSR_TSC_DEADLINE, tsc_read() + ticks_of_us(boot, DELAY_US));
 	checkpoint(4);
 	wait_once("ticks of the TSC deadline", boot);
