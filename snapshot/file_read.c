@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -318,6 +319,7 @@ static int read_ram_sections(struct source *source, const struct format_header *
 {
 	const struct machine *machine = image_machine(image);
 	const uint32_t *checksums = ram_checksums(image);
+	assert(checksums != NULL); /* check_checksums() */
 	unsigned nr_regions = 0;
 	int status = 0;
 	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++) {

@@ -109,7 +109,8 @@ static int by_id(const void *a, const void *b)
 static size_t tidy(uint64_t *ids, size_t nr)
 {
 	size_t kept = 0;
-	qsort(ids, nr, sizeof(ids[0]), by_id);
+	if (nr > 0)
+		qsort(ids, nr, sizeof(ids[0]), by_id);
 	for (size_t i = 0; i < nr; i++)
 		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL)
 			ids[kept++] = ids[i];

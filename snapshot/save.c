@@ -95,7 +95,8 @@ static int save_stages(struct vm *vm, uint8_t stages, reader *read, struct image
 		image_done(&image);
 		return status;
 	}
-	qsort(image.sections, image.nr_sections, sizeof(image.sections[0]), by_place);
+	if (image.nr_sections > 0)
+		qsort(image.sections, image.nr_sections, sizeof(image.sections[0]), by_place);
 	*ret = image;
 	return 0;
 }

@@ -54,7 +54,7 @@ __attribute__((format(printf, 3, 0))) static void set(struct error *err, enum er
 			*at = '?';
 }
 
-int error_set(struct error *err, enum error_code code, const char *format, ...)
+int(error_set)(struct error *err, enum error_code code, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -63,7 +63,7 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
 	return -(int)code;
 }
 
-int error_errno(struct error *err, enum error_code code, const char *format, ...)
+int(error_errno)(struct error *err, enum error_code code, const char *format, ...)
 {
 	int saved = errno;
 	va_list args;
@@ -77,7 +77,7 @@ int error_errno(struct error *err, enum error_code code, const char *format, ...
 	return -(int)code;
 }
 
-int error_prefix(struct error *err, const char *format, ...)
+int(error_prefix)(struct error *err, const char *format, ...)
 {
 	if (err == NULL)
 		return -(int)ERROR_INTERNAL;

@@ -225,8 +225,10 @@ int new_file_create(struct new_file *ret, const char *path, struct error *err)
 	file.path = realpath(path, NULL);
 	if (file.path == NULL)
 		file.path = strdup(path);
-	if (file.path == NULL || asprintf(&file.temporary, "%s" NEW_FILE_SUFFIX, file.path) < 0) {
-		file.temporary = NULL;
+	char *temporary = NULL;
+	if (file.path != NULL && asprintf(&temporary, "%s" NEW_FILE_SUFFIX, file.path) >= 0)
+		file.temporary = temporary;
+	if (file.temporary == NULL) {
 		status = error_set(err, ERROR_SYSTEM, "%s: no memory for its name", path);
 		goto fail;
 	}
