@@ -22,5 +22,5 @@ git ls-files 'vmm/*.c' 'snapshot/*.c' 'guest/guests.c' | cppcheck --file-list=- 
 
 if command -v shellcheck >/dev/null; then
 	echo "shellcheck"
-	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --severity=warning
+	git ls-files -z 'scripts/*.sh' tests/layers.sh .ci/run | xargs -0 shellcheck --severity=warning
 fi

@@ -6,8 +6,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
-address,undefined) build=build-asan ;;
-thread) build=build-tsan ;;
+address,undefined) build='build-asan' ;;
+thread) build='build-tsan' ;;
 *) echo "usage: $0 address,undefined|thread" >&2; exit 64 ;;
 esac
 cmake -S . -B $build -DSTASIS_SANITIZE="$1" >/dev/null
