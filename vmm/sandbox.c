@@ -20,11 +20,12 @@ static const uint16_t running[] = {
 	SYS_getrandom, SYS_uname, SYS_fstat, SYS_newfstatat, SYS_prlimit64,
 };
 
-/* What writing a snapshot uses besides. */
+/* What writing a snapshot uses besides; qsort() of glibc 2.36 asks how much memory there is before it takes some. */
 static const uint16_t creating[] = {
 	SYS_openat, SYS_pread64, SYS_pwrite64, SYS_flock, SYS_fchmod, SYS_ftruncate, SYS_fsync, SYS_rename,
 	SYS_renameat, SYS_renameat2, SYS_unlink,
 	SYS_unlinkat, SYS_linkat, SYS_readlink, SYS_readlinkat, SYS_lstat, SYS_stat, SYS_getcwd, SYS_fcntl, SYS_dup,
+	SYS_sysinfo,
 };
 
 /* Types of ioctl requests: KVM's, and the terminal's. */

@@ -49,6 +49,20 @@ static void open_file(void)
 	close(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
+static int by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* As many as a list of registers may have. */
+static void sort_many(void)
+{
+	int numbers[1024];
+	for (int i = 0; i < 1024; i++)
+		numbers[i] = 1024 - i;
+	qsort(numbers, 1024, sizeof(numbers[0]), by_value);
+}
+
 static void connect_out(void)
 {
 	socket(AF_INET, SOCK_STREAM, 0);
@@ -80,6 +94,7 @@ START_TEST(what_a_machine_uses_is_allowed)
 	ck_assert(was_allowed(confined(false, do_nothing)));
 	ck_assert(was_allowed(confined(false, print)));
 	ck_assert(was_allowed(confined(true, open_file)));
+	ck_assert(was_allowed(confined(true, sort_many)));
 }
 END_TEST
 
