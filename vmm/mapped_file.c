@@ -42,8 +42,8 @@ struct mapped_file *mapped_file_create(const char *path, int fd, const void *add
 	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (asprintf(
 		    &file->lost,
-		    "%s: RAM cannot be read from it any more: the file was truncated, or its disk failed, while it was "
-		    "mapped; take a whole copy of it (restore --copy reads RAM at the start and maps nothing)",
+		    "%s: RAM cannot be read from it any more: the file was truncated while it was mapped, or its disk failed "
+		    "or is full; take a whole copy of it (restore --copy reads RAM at the start and maps nothing)",
 		    path) < 0)
 		file->lost = NULL;
 	if (file->fd >= 0 && file->lost != NULL) {

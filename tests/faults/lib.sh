@@ -18,6 +18,10 @@ skip() {
 	exit 77
 }
 
+skip_case() { # of several: the others still count
+	printf 'SKIPPED: %s\n' "$*"
+}
+
 need_kvm() {
 	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "/dev/kvm is missing or may not be opened"
 }

@@ -37,8 +37,11 @@ for size in 0 30000 65536 1100000 2000000; do
 done
 
 begin "truncated under a guest, on a terminal"
-if command -v script >/dev/null; then
+if ! command -v script >/dev/null; then
+	skip_case "$case: there is no script here"
+else
 	make_endless
+	: >"$work/out" # has lines of the last case
 	(wait_for has_lines 2 && truncate -s 65536 "$file") &
 	export STASIS file
 	timeout 20 script -qefc 'stty -g >"$file.before"; "$STASIS" restore "$file"; stty -g >"$file.after"' /dev/null \

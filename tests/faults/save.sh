@@ -3,14 +3,27 @@
 fault=$1
 shift
 need_kvm
+# A leak checker cannot work in a process that is traced.
+ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0
+export ASAN_OPTIONS
 make_old
 
 # After the counted calls come those that a file left over by a killed process makes.
 MORE_CALLS=10
 "$FAULT_RUN" "$@" count 0 true 2>/dev/null || skip "processes may not be traced here"
 save "$FAULT_RUN" "$@" count 0
-nr_calls=$(tail -n 1 "$work/err")
+calls=$(tail -n 1 "$work/err")
+nr_calls=${calls##* }
 [ "$nr_calls" -ge 10 ] || { echo "only $nr_calls system calls were counted"; exit 1; }
+
+# What a loss of power would find out: the contents are on the disk before the name is, the name before success is told.
+begin "the order of what is brought to the disk"
+case $calls in
+*' fsync linkat rename openat fsync '* | *' fsync rename openat fsync '*) ;;
+*) fail "the calls are: $calls" ;;
+esac
+# The number of the call that gives a nameless file its name.
+link_at=$(printf '%s\n' $calls | grep -nx linkat | cut -d : -f 1)
 
 after_kill() {
 	case $status in
@@ -52,6 +65,11 @@ while [ "$n" -le $((nr_calls + MORE_CALLS)) ]; do
 		# Calls that this fault can befall are fewer than all calls.
 		[ "$status" -ne 126 ] || break
 		after_error
+		case $fault-$n in
+		none-*) expect_no_snapshot "$file" ;;
+		short-* | E*-"$link_at") # there are two ways to give a name
+			grep -q '^stasis: snapshot written' "$work/err" || fail "it was not written" ;;
+		esac
 	fi
 	n=$((n + 1))
 done

@@ -28,25 +28,41 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define NAMES_MAX    1024
 #define NOT_REACHED  126
 #define TROUBLE      125
 #define THREADS_MAX  64
-#define NO_CALL      (-1)
 #define STOP_IS_CALL 0x80 /* PTRACE_O_TRACESYSGOOD */
 
 /* Calls that are known to fail, and whether their third argument is a length that can be cut. */
+/* clang-format off */
 static const struct {
 	long number;
+	const char *name;
 	bool has_length;
 } calls[] = {
-	{ SYS_openat, false },     { SYS_flock, false },     { SYS_lseek, false },
-	{ SYS_pwrite64, true },    { SYS_write, true },      { SYS_pwritev, false },
-	{ SYS_ftruncate, false },  { SYS_fallocate, false }, { SYS_copy_file_range, false },
-	{ SYS_fsync, false },      { SYS_fdatasync, false }, { SYS_sync_file_range, false },
-	{ SYS_linkat, false },     { SYS_rename, false },    { SYS_renameat2, false },
-	{ SYS_unlink, false },     { SYS_close, false },     { SYS_fstat, false },
-	{ SYS_newfstatat, false }, { SYS_mmap, false },
+	{ SYS_openat, "openat", false },
+	{ SYS_flock, "flock", false },
+	{ SYS_lseek, "lseek", false },
+	{ SYS_pwrite64, "pwrite64", true },
+	{ SYS_write, "write", true },
+	{ SYS_pwritev, "pwritev", false },
+	{ SYS_ftruncate, "ftruncate", false },
+	{ SYS_fallocate, "fallocate", false },
+	{ SYS_copy_file_range, "copy_file_range", false },
+	{ SYS_fsync, "fsync", false },
+	{ SYS_fdatasync, "fdatasync", false },
+	{ SYS_sync_file_range, "sync_file_range", false },
+	{ SYS_linkat, "linkat", false },
+	{ SYS_rename, "rename", false },
+	{ SYS_renameat2, "renameat2", false },
+	{ SYS_unlink, "unlink", false },
+	{ SYS_close, "close", false },
+	{ SYS_fstat, "fstat", false },
+	{ SYS_newfstatat, "newfstatat", false },
+	{ SYS_mmap, "mmap", false },
 };
+/* clang-format on */
 
 static const struct {
 	const char *name;
@@ -73,6 +89,8 @@ struct run {
 	bool no_tmpfile, is_counting, is_done;
 	int file; /* the descriptor of what was created, or -1 */
 	pid_t command;
+	const char *names[NAMES_MAX];
+	size_t nr_names;
 	struct thread threads[THREADS_MAX];
 };
 
@@ -91,21 +109,24 @@ static struct thread *find_thread(struct run *run, pid_t tid)
 	exit(TROUBLE);
 }
 
-/* Is the call one that this fault can befall? */
-static bool is_eligible(const struct run *run, long number)
+/* Is the call one that this fault can befall?  Those that an error can are noted by name. */
+static bool is_eligible(struct run *run, long number)
 {
-	if (run->fault == FAULT_KILL || run->fault == FAULT_COUNT)
-		return true;
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if (calls[i].number == number)
-			return run->fault == FAULT_ERRNO || calls[i].has_length;
-	return false;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (calls[i].number != number)
+			continue;
+		if (run->nr_names < NAMES_MAX)
+			run->names[run->nr_names++] = calls[i].name;
+		if (run->fault == FAULT_ERRNO || calls[i].has_length)
+			return true;
+	}
+	return run->fault == FAULT_KILL || run->fault == FAULT_COUNT;
 }
 
-/* Lets the call not happen, and return result instead. */
+/* Lets a call that does nothing, and that the program's own filter of calls lets through, happen instead. */
 static void skip_call(struct thread *thread, struct user_regs_struct *regs, long result)
 {
-	regs->orig_rax = (unsigned long long)NO_CALL;
+	regs->orig_rax = SYS_getpid;
 	thread->result = result;
 	ptrace(PTRACE_SETREGS, thread->tid, NULL, regs);
 }
@@ -260,6 +281,8 @@ int main(int argc, char **argv)
 	}
 	ptrace(PTRACE_SYSCALL, run.command, NULL, 0L);
 	status = follow(&run);
+	for (size_t i = 0; i < run.nr_names && run.fault == FAULT_COUNT; i++)
+		fprintf(stderr, "%s ", run.names[i]);
 	if (run.fault == FAULT_COUNT)
 		fprintf(stderr, "%lu\n", run.counted);
 	else if (!run.is_done)
