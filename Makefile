@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all demo check check-hosts install clean format lint asan tsan coverage valgrind session
+.PHONY: all demo check check-hosts install clean format lint asan tsan coverage valgrind fuzz session
 
 all:
 	@command -v cmake >/dev/null || { echo "cmake is missing; scripts/install-deps.sh installs what is needed"; exit 1; }
@@ -47,6 +47,11 @@ coverage:
 
 valgrind:
 	scripts/valgrind.sh
+
+# Fuzzes each target for so many seconds (docs/SECURITY.md).
+SECONDS ?= 60
+fuzz:
+	scripts/fuzz.sh $(SECONDS)
 
 # Writes README.md's session and the generated parts of docs/ again.
 session: all

@@ -1,7 +1,7 @@
 #!/bin/sh
-# usage: scripts/install-deps.sh [demo|check]
+# usage: scripts/install-deps.sh [demo|check|fuzz]
 #
-# Looks at what is missing to build Stasis (demo) and to test it (check), and installs that with apt.
+# Looks at what is missing to build Stasis (demo), to test it (check) and to fuzz it (fuzz), and installs that with apt.
 # Where nothing is missing it does nothing and needs no root.
 set -eu
 
@@ -36,8 +36,13 @@ check)
 	want python3 command -v python3
 	want mandoc command -v mandoc
 	;;
+fuzz)
+	need clang command -v clang
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	need libclang-rt-dev sh -c 'test -e "$(clang -print-runtime-dir)/libclang_rt.fuzzer-x86_64.a"'
+	;;
 *)
-	echo "usage: $0 [demo|check]" >&2
+	echo "usage: $0 [demo|check|fuzz]" >&2
 	exit 64
 	;;
 esac

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Makes the seeds of the fuzz targets again from real snapshots and images; needs KVM and a build with the tests on.
+# What fuzzing found stays beside them (tests/fuzz/corpus/TARGET/found-*).
+# Usage: scripts/fuzz-corpus.sh [BUILD]
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=${1:-$root/build}
+corpus=$root/tests/fuzz/corpus
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+for target in snapshot component records xsave boot reg_name options terminal devices; do
+	mkdir -p "$corpus/$target"
+	find "$corpus/$target" -type f ! -name 'found-*' -delete
+done
+
+# snapshot NAME OPTION...: a seed of "snapshot" and one of "component" for each section.
+snapshot() {
+	name=$1
+	shift
+	timeout 20 "$build/stasis" run "$@" --snapshot "$scratch/$name" --at after=50ms >/dev/null 2>&1
+	"$build/tests/fuzz/fuzz_seed" "$scratch/$name" "$name" "$corpus"
+}
+snapshot full --guest counter --mem 1M
+snapshot none --guest counter --mem 1M --irqchip none
+rm "$corpus"/component/none-*
+
+# image FILE KIND-AND-FLAGS [MORE]: numbers in octal, as tests/fuzz/boot.c takes them; \0 is no module, \0\0 no command line.
+image() {
+	printf "$2" | cat - "$1" >"$corpus/boot/$3"
+}
+images=$build/tests/images
+image "$images/sector.bin" '\0\0\0\0\0' sector
+image "$images/elf64.elf" '\0\4\0\5\0hello' elf64
+image "$images/multiboot.elf" '\0\0\0\5\0hello' multiboot
+image "$images/multiboot.elf" '\5\0\1\0\0\1m\3\0abc' multiboot-module
+image "$images/pvh.elf" '\0\0\0\5\0hello' pvh
+image "$images/pvh.elf" '\6\0\2\0\0\1m\3\0abc\1n\0\0' pvh-modules
+image "$build/guest/hello.bin" '\2\0\0\0\0' flat-real
+image "$build/guest/hello.bin" '\3\3\0\0\22\0\0\0\0\0\0\0\0\22\0\0\0\0\0\0\4\0line' flat-long
+image "$images/sector.bin" '\7\20\0\0\0' firmware
+
+# record GPA LENGTH KEEP, in the bytes of tests/fuzz/records.c.
+zero='\0\0\0\0'
+page='\0\20\0\0'
+end="$zero$zero$zero$zero"
+printf "$end" >"$corpus/records/none"
+printf "$zero$zero$page$zero$end" >"$corpus/records/page"
+printf "$zero$zero\0\100\0\0$zero\0\0\377\377$zero$page$zero$end" >"$corpus/records/all"
+printf "$zero$zero$page\1\0\0\0$end" >"$corpus/records/damaged"
+
+# A state in use: XSTATE_BV has x87, SSE and AVX.
+{ printf '\1'; head -c 512 /dev/zero; printf '\7'; head -c 3000 /dev/zero; } >"$corpus/xsave/raw"
+{ printf '\0'; head -c 512 /dev/zero; printf '\347\2'; head -c 3000 /dev/zero; } >"$corpus/xsave/raw-wide"
+tail -c +7 "$corpus/component/full-xsave" | { printf '\2'; cat; } >"$corpus/xsave/state"
+
+for text in IA32_LSTAR 0xc0000082 IA32_MTRR_PHYSBASE3 IA32_MC7_STATUS GUEST_SSP 0x2030000300000000 MSR_0x00000123 \
+	SYNTHETIC_0x00000007; do
+	{ printf '\202\0\0\300\2\0\60\40'; head -c 16 /dev/zero; printf %s "$text"; } >"$corpus/reg_name/$text"
+done
+
+printf '\377--mem\n2G\n--cpus=16\n--irqchip\nsplit\nimage' >"$corpus/options/machine"
+printf '\377--at=checkpoint=3\n--until\n2s\n--keep\nfile\n--guest\nregs' >"$corpus/options/roundtrip"
+printf '\377file\n--allow\nIA32_TSC\n--without=lapic\n--json\n--\n--x' >"$corpus/options/restore"
+printf '\377--at\nafter=0.2s\n--snapshot\n-\n--continue\n--real\n--load\n0x7c00\n-h' >"$corpus/options/run"
+
+printf 'abc\1\1\1x\1s\1h\1?' >"$corpus/terminal/keys"
+
+# Output in loopback, the FIFO on and overrun, an interrupt taken; then every small device (tests/fuzz/devices.c).
+printf '\1\0\0\101\44\12\0\141\1\4\0\1\1\10\0\13\100\5\2\0\45\2\0' >"$corpus/devices/uart"
+printf '\1\2\1\101\1\2\2\102\1\2\3\1\21\2\4\5\1\2\5\376\1\2\6\4\343\7\3' >"$corpus/devices/ports"
+
+du -sb "$corpus" | cut -f 1
