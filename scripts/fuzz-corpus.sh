@@ -2,6 +2,7 @@
 # Makes the seeds of the fuzz targets again from real snapshots and images; needs KVM and a build with the tests on.
 # What fuzzing found stays beside them (tests/fuzz/corpus/TARGET/found-*).
 # Usage: scripts/fuzz-corpus.sh [BUILD]
+# shellcheck disable=SC2059 # inputs are written in octal, as printf takes it
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${1:-$root/build}
@@ -46,7 +47,7 @@ page='\0\20\0\0'
 end="$zero$zero$zero$zero"
 printf "$end" >"$corpus/records/none"
 printf "$zero$zero$page$zero$end" >"$corpus/records/page"
-printf "$zero$zero\0\100\0\0$zero\0\0\377\377$zero$page$zero$end" >"$corpus/records/all"
+printf "$zero$zero\0\40\0\0$zero\0\0\377\377$zero$page$zero$end" >"$corpus/records/all"
 printf "$zero$zero$page\1\0\0\0$end" >"$corpus/records/damaged"
 
 # A state in use: XSTATE_BV has x87, SSE and AVX.

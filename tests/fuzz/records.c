@@ -6,10 +6,10 @@
 #include "image_checks.h"
 #include "source.h"
 
-#define RAM_SIZE     (4 * MEMORY_PAGE)
+#define RAM_SIZE     (2 * MEMORY_PAGE)
 #define ROM_GPA      0xffff0000ull
-#define RECORDS_MAX  64
-#define PAGES_MAX    8
+#define RECORDS_MAX  16
+#define PAGES_MAX    3
 #define KEEP_CRC     1 /* a bit of a record's crc: it stays as it is, which is wrong most often */
 #define HIGH_REGIONS 2
 
