@@ -12,6 +12,9 @@ file=$folder/F
 mkdir "$folder" || exit 1
 nr_cases=0
 nr_failed=0
+for tool in "$STASIS" "$FAULT_RUN" "$REWRITE"; do
+	[ -x "$tool" ] || { echo "$tool is missing"; exit 1; }
+done
 
 skip() {
 	printf 'SKIPPED: %s\n' "$*"

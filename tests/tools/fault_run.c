@@ -60,7 +60,6 @@ static const struct {
 	{ SYS_close, "close", false },
 	{ SYS_fstat, "fstat", false },
 	{ SYS_newfstatat, "newfstatat", false },
-	{ SYS_mmap, "mmap", false },
 };
 /* clang-format on */
 
