@@ -6,6 +6,7 @@
 
 #include "components.h"
 #include "state_bits.h"
+#include "vmm/lapic.h"
 
 /*
  * The APIC's register page (SDM volume 3, table 12-1): a register of 4 bytes every 16.  KVM hands it out in the form
@@ -67,13 +68,39 @@ static const struct field lapic_fields[] = {
 const struct schema lapic_schema = SCHEMA("lapic", KVM_APIC_REG_SIZE, lapic_fields);
 _Static_assert(KVM_APIC_REG_SIZE == _IOC_SIZE(KVM_GET_LAPIC), "lapic");
 
-/* ---- Restoring: a work-around ---- */
+/* ---- Saving ---- */
 
-/* Offsets of registers in the page (SDM volume 3, table 11-1). */
-#define LAPIC_LVTT 0x320
-#define LAPIC_TMICT 0x380
-#define LAPIC_TMCCT 0x390
-#define LVTT_MODE (3u << 17) /* 0: one-shot */
+/* Appends the page as KVM has it. */
+static struct kvm_lapic_state *append_lapic(const struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	struct kvm_lapic_state *lapic = buffer_append(ret, NULL, sizeof(*lapic));
+	if (lapic == NULL)
+		error_set(err, ERROR_SYSTEM, "no memory");
+	else if (kvm_call(vm->vcpus[instance].fd, KVM_GET_LAPIC, lapic) < 0)
+		error_errno(err, ERROR_SYSTEM, "KVM_GET_LAPIC");
+	else
+		return lapic;
+	return NULL;
+}
+
+/* A timer that has fired since the vCPU was paused is not in IRR yet: the tick would be lost with the vCPU. */
+static int save_lapic(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	const struct vcpu *vcpu = &vm->vcpus[instance];
+	struct kvm_lapic_state *lapic = append_lapic(vm, instance, ret, err);
+	if (lapic == NULL)
+		return -(int)err->code;
+	if (vcpu->timer_is_known && lapic_timer_has_fired(lapic, vcpu->timer_count))
+		lapic_deliver_timer(lapic);
+	return 0;
+}
+
+static int read_back_lapic(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	return append_lapic(vm, instance, ret, err) == NULL ? -(int)err->code : 0;
+}
+
+/* ---- Restoring: a work-around ---- */
 
 /*
  * KVM_SET_LAPIC starts the timer again (arch/x86/kvm/lapic.c, kvm_apic_set_state()), also one that has run down: a
@@ -82,15 +109,14 @@ _Static_assert(KVM_APIC_REG_SIZE == _IOC_SIZE(KVM_GET_LAPIC), "lapic");
 static void stop_fired_one_shot(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size,
 				struct report *report)
 {
-	uint32_t lvtt, initial, current, none = 0;
+	struct kvm_lapic_state *lapic = (struct kvm_lapic_state *)(void *)payload;
+	uint32_t initial = lapic_get(lapic, LAPIC_TMICT);
 	(void)vm;
 	(void)size;
-	memcpy(&lvtt, payload + LAPIC_LVTT, sizeof(lvtt));
-	memcpy(&initial, payload + LAPIC_TMICT, sizeof(initial));
-	memcpy(&current, payload + LAPIC_TMCCT, sizeof(current));
-	if ((lvtt & LVTT_MODE) != 0 || initial == 0 || current != 0)
+	if ((lapic_get(lapic, LAPIC_LVTT) & LAPIC_LVTT_MODE) != LAPIC_LVTT_ONE_SHOT || initial == 0 ||
+	    lapic_get(lapic, LAPIC_TMCCT) != 0)
 		return;
-	memcpy(payload + LAPIC_TMICT, &none, sizeof(none));
+	lapic_set(lapic, LAPIC_TMICT, 0);
 	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "lapic", .name = "TMICT", .right = "0x0" };
 	component_where(component_by_name("lapic"), instance, finding.where, sizeof(finding.where));
 	snprintf(finding.left, sizeof(finding.left), "0x%x", initial);
@@ -98,4 +124,6 @@ static void stop_fired_one_shot(const struct vm *vm, unsigned instance, uint8_t 
 	report_add(report, &finding);
 }
 
-const struct component_ops lapic_ops = { .translate = stop_fired_one_shot };
+const struct component_ops lapic_ops = {
+	.save = save_lapic, .read_back = read_back_lapic, .translate = stop_fired_one_shot
+};

@@ -10,12 +10,16 @@
 #include <unistd.h>
 
 #include "exit.h"
+#include "lapic.h"
 
 /* The signal that fetches a vCPU out of KVM_RUN.  Never delivered: blocked outside KVM_RUN, taken by sigtimedwait(). */
 #define KICK_SIGNAL SIGRTMIN
 
 /* Exits that one instruction may need to be finished: a REP string instruction makes one for each page it touches. */
 #define FINISH_EXITS_MAX 65536
+
+/* A periodic timer may be faster than two system calls. */
+#define TIMER_TRIES_MAX 8
 
 #define KERNEL_SIGSET_BYTES 8 /* sizeof(sigset_t) of the kernel, 64 signals */
 
@@ -95,10 +99,38 @@ static bool run_once(struct vcpu *vcpu)
 	return false;
 }
 
+/* A KVM_RUN that gets as far as entering the guest, which a pending signal prevents. */
+static void run_up_to_entry(struct vcpu *vcpu, unsigned *exits)
+{
+	do {
+		pthread_kill(pthread_self(), KICK_SIGNAL);
+	} while (!run_once(vcpu) && (*exits)++ < FINISH_EXITS_MAX);
+	take_kicks();
+}
+
+/*
+ * A LAPIC timer that has fired reaches IRR only in a KVM_RUN that gets as far as entering the guest
+ * (arch/x86/kvm/x86.c: vcpu_run(), kvm_inject_pending_timer_irqs()).  It is repeated until the timer did not fire
+ * meanwhile: what fires from then on is not in IRR, and is known by timer_count.
+ */
+static void deliver_timer(struct vcpu *vcpu, unsigned *exits)
+{
+	struct kvm_lapic_state lapic;
+	bool has_lapic = kvm_call(vcpu->fd, KVM_GET_LAPIC, &lapic) == 0, has_fired = false;
+	unsigned tries = 0;
+	do {
+		uint32_t before = has_lapic ? lapic_get(&lapic, LAPIC_TMCCT) : 0;
+		run_up_to_entry(vcpu, exits);
+		has_fired = has_lapic && kvm_call(vcpu->fd, KVM_GET_LAPIC, &lapic) == 0 &&
+			    lapic_timer_has_fired(&lapic, before);
+	} while (has_fired && tries++ < TIMER_TRIES_MAX);
+	vcpu->timer_is_known = has_lapic;
+	vcpu->timer_count = has_lapic ? lapic_get(&lapic, LAPIC_TMCCT) : 0;
+}
+
 /*
  * Makes the vCPU's state complete.  An exit's instruction is finished by the next KVM_RUN, which immediate_exit ends
- * before the guest goes on; a LAPIC timer that has fired reaches IRR only in a KVM_RUN that gets as far as
- * entering the guest, which a pending signal prevents (arch/x86/kvm/x86.c: vcpu_run(), kvm_inject_pending_timer_irqs()).
+ * before the guest goes on.
  */
 static void finish_exits(struct vcpu *vcpu)
 {
@@ -107,10 +139,7 @@ static void finish_exits(struct vcpu *vcpu)
 	while (!run_once(vcpu) && exits < FINISH_EXITS_MAX)
 		exits++;
 	vcpu->run->immediate_exit = 0;
-	do {
-		pthread_kill(pthread_self(), KICK_SIGNAL);
-	} while (!run_once(vcpu) && exits++ < FINISH_EXITS_MAX);
-	take_kicks();
+	deliver_timer(vcpu, &exits);
 	vcpu->has_run = false;
 }
 

@@ -86,6 +86,8 @@ struct vcpu {
 	struct cpuid cpuid;	/* as it was set */
 	bool has_run;		/* it has been in KVM_RUN since it was last parked */
 	struct vm_event event;	/* under vm->lock: what it has to report */
+	bool timer_is_known; /* timer_count holds since it was parked */
+	uint32_t timer_count; /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands still */
 };
 
 /* What the machine tells its owner while it runs. */

@@ -1,0 +1,39 @@
+/*
+ * The timer in a LAPIC's page, as KVM_GET_LAPIC gives it (SDM volume 3, table 11-1 and 11.5.4).
+ */
+#ifndef STASIS_VMM_LAPIC_H
+#define STASIS_VMM_LAPIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kvm_uapi.h"
+
+/* Offsets of registers in the page. */
+#define LAPIC_SVR   0x0f0
+#define LAPIC_TMR   0x180 /* eight registers of 32 vectors, 16 bytes apart; so is IRR */
+#define LAPIC_IRR   0x200
+#define LAPIC_LVTT  0x320
+#define LAPIC_TMICT 0x380
+#define LAPIC_TMCCT 0x390
+
+#define LAPIC_SVR_ENABLED   (1u << 8)
+#define LAPIC_LVT_VECTOR    0xffu
+#define LAPIC_LVT_MASKED    (1u << 16)
+#define LAPIC_LVTT_MODE     (3u << 17)
+#define LAPIC_LVTT_ONE_SHOT (0u << 17)
+#define LAPIC_LVTT_DEADLINE (2u << 17)
+
+uint32_t lapic_get(const struct kvm_lapic_state *lapic, uint32_t offset);
+void lapic_set(struct kvm_lapic_state *lapic, uint32_t offset, uint32_t value);
+
+/* Has a timer that counts (not one with a deadline) run down since its count was count_before? */
+bool lapic_timer_has_fired(const struct kvm_lapic_state *lapic, uint32_t count_before);
+
+/*
+ * Puts the timer's interrupt into IRR, as KVM does when a vCPU whose timer has fired next enters the guest
+ * (arch/x86/kvm/lapic.c, kvm_apic_local_deliver()).
+ */
+void lapic_deliver_timer(struct kvm_lapic_state *lapic);
+
+#endif
