@@ -304,6 +304,7 @@ static const struct companion {
 	{ "sregs", "fs.unusable", "sregs", "fs.type", "a segment that cannot be used has no type" },
 	{ "sregs", "gs.unusable", "sregs", "gs.type", "a segment that cannot be used has no type" },
 	{ "sregs", "ss.unusable", "sregs", "ss.type", "a segment that cannot be used has no type" },
+	{ "cpuid", "0x80000008.0 eax", "msr", "IA32_MTRR_PHYSMASK", "Linux 6.1 widens the masks to the address bits" },
 	{ "tsc", "khz", "msr", "HV_TSC_FREQUENCY", "one number in two units" },
 	{ "pic-slave", "chip.pic.irr", "pic-master", "chip.pic.irr", "the slave's output is the master's IRQ 2" },
 };

@@ -549,9 +549,35 @@ START_TEST(each_fact_is_reproduced)
 }
 END_TEST
 
+#define XSS KVM_X86_REG_MSR(0xda0)
+
+/* No fact: KVM_SET_XSAVE takes user components only and does not look at IA32_XSS, so either may be first. */
+START_TEST(xss_and_xsave_go_in_either_order)
+{
+	struct restore_step plan[RESTORE_STEPS_MAX];
+	unsigned nr = plan_early("registers", "xsave", plan);
+	struct report usual = { 0 }, early = { 0 };
+	struct image image;
+	take(&regs_full, 1, &image);
+	struct vm *vm = image_restore(&image, NULL, 0, &usual);
+	ck_assert_ptr_nonnull(vm);
+	uint64_t xss = 0;
+	kvm_reg_get(vm->vcpus[0].fd, vm->reg_access, XSS, &xss);
+	machine_free(vm);
+	if (xss == 0)
+		test_skipped("IA32_XSS before XSAVE", "this guest's IA32_XSS is 0");
+	vm = image_restore(&image, plan, nr, &early);
+	if (vm == NULL)
+		report_print(&early);
+	ck_assert_ptr_nonnull(vm);
+	machine_free(vm);
+}
+END_TEST
+
 int main(void)
 {
 	const struct kvm_test tests[] = {
+		{ xss_and_xsave_go_in_either_order, 1 },
 		{ each_fact_has_a_reproduction, 1 },
 		{ each_fact_is_reproduced, ARRAY_SIZE(reproductions) },
 	};
