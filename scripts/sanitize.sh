@@ -12,4 +12,8 @@ thread) build='build-tsan' ;;
 esac
 cmake -S . -B $build -DSTASIS_SANITIZE="$1" >/dev/null
 cmake --build $build -j "$(nproc)"
-ctest --test-dir $build --output-on-failure
+# The crashes that tests provoke are the program's own to handle.  Where a tracer makes system calls fail, those of the
+# sanitizers' runtimes fail too: the tests of faults are for other builds.
+export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0
+export TSAN_OPTIONS=$ASAN_OPTIONS
+ctest --test-dir $build --output-on-failure -LE faults

@@ -112,6 +112,7 @@ START_TEST(one_reg_and_msrs_agree)
 	machine_run_to(vm, 1);
 	if (vm->reg_access != KVM_REG_ACCESS_ONE_REG) {
 		test_skipped("ONE_REG against KVM_GET_MSRS", "this kernel has no ONE_REG");
+		machine_free(vm);
 		return;
 	}
 	image_take(vm, &by_one_reg);
@@ -123,6 +124,9 @@ START_TEST(one_reg_and_msrs_agree)
 		ck_assert_msg(report.findings[i].kind == FINDING_VOLATILE ||
 				      strcmp(report.findings[i].component, "synthetic") == 0,
 			      "%s %s differs", report.findings[i].component, report.findings[i].name);
+	report_done(&report);
+	image_done(&by_one_reg);
+	image_done(&by_msrs);
 	machine_free(vm);
 }
 END_TEST

@@ -144,6 +144,8 @@ START_TEST(compare_names_each_field)
 	       images[_i].kind.guest, irqchip_name(images[_i].kind.irqchip), mutation.nr[FIELD_EXACT],
 	       mutation.nr[FIELD_VOLATILE], mutation.nr[FIELD_PADDING]);
 	ck_assert_uint_ge(mutation.nr[FIELD_EXACT], EXACT_MIN);
+	image_done(&changed);
+	image_done(&image);
 }
 END_TEST
 
@@ -171,6 +173,7 @@ START_TEST(compare_names_what_only_one_has)
 		}
 		image_done(&changed);
 	}
+	image_done(&image);
 }
 END_TEST
 
@@ -203,6 +206,8 @@ START_TEST(compare_names_each_page)
 		ck_assert_str_eq(report.findings[0].name, rows[i].name);
 		report_done(&report);
 	}
+	image_done(&changed);
+	image_done(&image);
 }
 END_TEST
 
@@ -221,6 +226,7 @@ START_TEST(a_chip_under_another_chips_number_is_refused)
 		ck_assert_ptr_nonnull(strstr(err.text, "chip_id"));
 		*chip_id ^= 3;
 	}
+	image_done(&image);
 }
 END_TEST
 
@@ -409,6 +415,7 @@ START_TEST(a_field_changed_in_the_machine_is_named)
 	       live.nr[NOT_KEPT]);
 	ck_assert_uint_ge(live.nr[CHANGED], CHANGED_MIN);
 	live_end(&live);
+	image_done(&image);
 }
 END_TEST
 
