@@ -81,6 +81,10 @@ static const struct vm_ops vm_ops = { .trace = trace };
 static void setup(void)
 {
 	vm = (struct vm){ .ops = &vm_ops, .nr_vcpus = 1 };
+	regs = (struct kvm_regs){ 0 };
+	sregs = (struct kvm_sregs){ 0 };
+	is_unreadable = false;
+	nr_console = nr_traced = 0;
 	vm.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&vm.lock, NULL);
 	pthread_mutex_init(&vm.device_lock, NULL);

@@ -16,8 +16,7 @@ static bool help;
 /* Parses a command line that is written as one string; its words stay valid until the next call. */
 static int parse(unsigned groups, const char *line)
 {
-	static char words[4096];
-	char *argv[ARGS_MAX] = { words };
+	static char words[4096], *argv[ARGS_MAX];
 	int argc = 0;
 	ck_assert_uint_lt(strlen(line), sizeof(words));
 	memcpy(words, line, strlen(line) + 1);
