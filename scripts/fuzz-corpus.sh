@@ -19,12 +19,16 @@ done
 snapshot() {
 	name=$1
 	shift
-	timeout 20 "$build/stasis" run "$@" --snapshot "$scratch/$name" --at after=50ms >/dev/null 2>&1
+	timeout 20 "$build/stasis" run "$@" --snapshot "$scratch/$name" >/dev/null
 	"$build/tests/fuzz/fuzz_seed" "$scratch/$name" "$name" "$corpus"
 }
-snapshot full --guest counter --mem 1M
-snapshot none --guest counter --mem 1M --irqchip none
-rm "$corpus"/component/none-*
+snapshot full --guest counter --mem 1M --at after=50ms
+snapshot none --guest counter --mem 1M --irqchip none --at after=50ms
+snapshot split --guest smp --mem 2M --irqchip split --cpus 2 --at checkpoint
+rm "$corpus"/component/none-* "$corpus"/component/split-*
+
+# Nested state in Intel's format, its size field right: flags, format, size, and what is behind them zero.
+{ printf '\53\0\0\0\0\0\0\0\0\0\200\0\0\0'; head -c 120 /dev/zero; } >"$corpus/component/nested"
 
 # image FILE KIND-AND-FLAGS [MORE]: numbers in octal, as tests/fuzz/boot.c takes them; \0 is no module, \0\0 no command line.
 image() {

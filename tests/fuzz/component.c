@@ -30,17 +30,17 @@ static void check_flipped(const struct image *image, const struct component *com
 	image_done(&flipped);
 }
 
-/* Row of the table, instance, bit, then the payload. */
+/* Component's id, instance, bit, then the payload. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes input = { data, size };
-	const struct component *component = &component_table[fuzz_take(&input, 1) % component_table_size];
+	const struct component *component = component_by_id((uint16_t)fuzz_take(&input, 1));
+	if (component == NULL || component->shape == COMPONENT_RAM)
+		return 0;
 	uint16_t instance = component->scope == COMPONENT_VCPU ? (uint16_t)(fuzz_take(&input, 1) % VCPUS) : 0;
 	uint32_t bit = (uint32_t)fuzz_take(&input, 4);
 	struct image image = { 0 };
 	struct error err;
-	if (component->shape == COMPONENT_RAM)
-		return 0;
 	if (component_validate(component, &machine, instance, input, &err) < 0) {
 		FUZZ_CHECK(err.code == ERROR_DATA && err.text[0] != '\0');
 		return 0;

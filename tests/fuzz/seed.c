@@ -74,12 +74,12 @@ static void write_snapshot(const struct image *image, const char *folder, const 
 	buffer_done(&stream);
 }
 
-/* Each payload once, behind what the target component takes: row, instance where there are several, bit. */
+/* Each payload once, behind what the target component takes: id, instance where there are several, bit. */
 static void write_components(const struct image *image, const char *folder, const char *name)
 {
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		const struct section *section = &image->sections[i];
-		uint8_t head[6] = { (uint8_t)(section->component - component_table) };
+		uint8_t head[6] = { (uint8_t)section->component->id };
 		size_t head_size = section->component->scope == COMPONENT_VCPU ? sizeof(head) : sizeof(head) - 1;
 		char seed[128];
 		if (section->instance != 0)
