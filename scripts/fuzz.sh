@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 build="build-fuzz"
-turn=300 # seconds of a target in a campaign
+turn=60 # seconds of a target in a campaign
 # Each target with the longest input that makes sense for it.
 targets="snapshot:34816 records:256 component:16384 xsave:12352 boot:8192 reg_name:96 options:1024 terminal:128 devices:1024"
 
