@@ -184,7 +184,7 @@ static const struct damage damages[] = {
 	{ "file as stream", HEADER_FIELD(form), FORMAT_STREAM, true, -ERROR_DATA, "section ram-checksums in a stream" },
 	{ "length behind the file", ENTRY_FIELD(UART, length), UINT64_MAX - 100, true, -ERROR_DATA, "ends behind the file's" },
 	{ "section twice", ENTRY_FIELD(XCRS, component), SREGS, true, -ERROR_DATA, "are both component 35, instance 0" },
-	{ "gap in state", AFTER, MP_STATE, 3, 1, 1, false, -ERROR_DATA, "the bytes in front of section tsc are not zero" },
+	{ "gap in state", AFTER, MP_STATE, 3, 1, 1, false, -ERROR_DATA, "the bytes in front of section events are not zero" },
 	{ "gap before RAM", AFTER, CHECKSUMS, 100, 1, 1, false, -ERROR_DATA, "the bytes in front of RAM are not zero" },
 	{ "section checksum", PAYLOAD, REGS, 5, 1, 0, false, -ERROR_DATA, "damaged: section regs, instance 0, checksum" },
 	{ "no section machine", ENTRY_FIELD(MACHINE, instance), 1, true, -ERROR_DATA, "section machine is missing" },
