@@ -139,7 +139,7 @@ get_kernel() {
 find_module() { find "$1" -name "$2.ko*" -type f | head -n 1; }
 
 # stage FOLDER BUSYBOX PROGRAM|FOLDER [ARGS...]: the system that the host boots: busybox, init and the payload.
-# Modules go to its mod/, with their order in mod/order; the three ports of the streams into its file ports.
+# Modules go to its mod/, their order and options to mod/order; the three ports of the streams into its file ports.
 stage() {
 	local root=$1 busybox=$2 payload=$3
 	shift 3
