@@ -1,4 +1,4 @@
-# What the tests of crash safety share.  From ctest: STASIS, the program; FAULT_RUN and REWRITE, tools of ours.
+# What the tests of crash safety share.  From ctest: STASIS, the program; FAULT_RUN, REWRITE and PTY_RUN, tools of ours.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -12,7 +12,7 @@ file=$folder/F
 mkdir "$folder" || exit 1
 nr_cases=0
 nr_failed=0
-for tool in "$STASIS" "$FAULT_RUN" "$REWRITE"; do
+for tool in "$STASIS" "$FAULT_RUN" "$REWRITE" "$PTY_RUN"; do
 	[ -x "$tool" ] || { echo "$tool is missing"; exit 1; }
 done
 
