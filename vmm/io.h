@@ -18,7 +18,7 @@ ssize_t io_read_full(int fd, void *ret, size_t size);
 int io_write_full(int fd, const void *data, size_t size);
 int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset);
 
-/* Are the bytes a hole of the file, zeros that take no room?  Moves the file's position.  False where it cannot tell. */
+/* Are the bytes a hole of the file?  Moves the file's position.  False where the file system cannot tell. */
 bool io_is_hole(int fd, uint64_t offset, uint64_t size);
 
 /*
