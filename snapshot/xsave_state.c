@@ -131,6 +131,8 @@ static void find_places(const struct cpuid *host, struct place ret[ROWS])
 /* Puts the initial bytes where a component is not in use, and sets the bits that the bytes of a component ask for. */
 static void make_canonical(struct xsave_state *state)
 {
+	/* PKRU is in its initial state when it is 0 (SDM volume 1, 13.6), whatever bit a kernel gives with it. */
+	state->xstate_bv &= ~XFEATURE_BIT(XFEATURE_PKRU);
 	if (state->pkru != 0)
 		state->xstate_bv |= XFEATURE_BIT(XFEATURE_PKRU);
 	/* Linux gives MXCSR with the bit of SSE or YMM, and its initial value otherwise. */
@@ -270,8 +272,12 @@ int xsave_from_canonical(const struct cpuid *host, const struct xsave_state *sta
 		status = check_canonical(state, err);
 	if (status < 0)
 		return status;
+	uint64_t xstate_bv = state->xstate_bv;
+	if (places[XFEATURE_PKRU].size == xfeatures[XFEATURE_PKRU].size)
+		xstate_bv |= XFEATURE_BIT(XFEATURE_PKRU); /* else KVM would leave PKRU as it is */
 	memset(ret_raw, 0, raw_size);
 	memcpy(ret_raw, state, LEGACY_AND_HEADER);
+	memcpy(ret_raw + offsetof(TYPE, xstate_bv), &xstate_bv, sizeof(xstate_bv));
 	for (unsigned i = FIRST_EXTENDED; i < ROWS; i++)
 		if (has(state, i))
 			memcpy(ret_raw + places[i].offset, (const uint8_t *)state + xfeatures[i].offset,

@@ -236,6 +236,21 @@ START_TEST(pkru_is_kept_without_its_bit)
 }
 END_TEST
 
+/* A kernel may give the bit with it or not; what is put always has it. */
+START_TEST(a_pkru_of_0_is_in_its_initial_state)
+{
+	setup();
+	for (unsigned with_bit = 0; with_bit < 2; with_bit++) {
+		memset(raw, 0, sizeof(raw));
+		set_xstate_bv(with_bit ? XFEATURE_BIT(XFEATURE_PKRU) : 0);
+		ck_assert_int_eq(to_canonical(&host_b), 0);
+		ck_assert_uint_eq(state.xstate_bv, 0);
+		ck_assert_int_eq(from_canonical(&host_b), 0);
+		ck_assert_uint_eq(xstate_bv(again), XFEATURE_BIT(XFEATURE_PKRU));
+	}
+}
+END_TEST
+
 START_TEST(a_component_without_a_row_is_refused_by_number)
 {
 	static const struct {
@@ -357,7 +372,7 @@ START_TEST(a_state_that_contradicts_itself_is_refused)
 END_TEST
 
 UNIT_MAIN("xsave", every_byte_of_every_component_is_placed_right, one_layout_goes_over_into_the_other_and_back,
-	  what_is_not_in_use_has_its_initial_bytes, mxcsr_belongs_to_sse, pkru_is_kept_without_its_bit,
+	  what_is_not_in_use_has_its_initial_bytes, mxcsr_belongs_to_sse, pkru_is_kept_without_its_bit, a_pkru_of_0_is_in_its_initial_state,
 	  a_component_without_a_row_is_refused_by_number, a_component_that_the_host_lacks_is_refused_by_name,
 	  a_buffer_that_is_not_kvms_is_refused, bytes_of_no_component_are_not_lost_silently,
 	  a_state_that_contradicts_itself_is_refused)
