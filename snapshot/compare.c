@@ -52,8 +52,8 @@ static void describe_blob(const struct schema_leaf *leaf, const uint8_t *a, cons
 	while (at < leaf->size && a[leaf->offset + at] == b[leaf->offset + at])
 		at++;
 	if (leaf->size > 8)
-		snprintf(finding->detail, sizeof(finding->detail), "first at byte %u of %u: %02x != %02x", at, leaf->size,
-			 a[leaf->offset + at], b[leaf->offset + at]);
+		snprintf(finding->detail, sizeof(finding->detail), "first at byte %u of %u: %02x != %02x", at,
+			 leaf->size, a[leaf->offset + at], b[leaf->offset + at]);
 }
 
 /* What people call the leaf.  A register is its value; other entries are named with the field. */
@@ -202,7 +202,7 @@ struct ram_run {
 	struct report *report;
 	uint64_t gpa, size;
 	uint64_t first; /* the first byte that differs */
-	uint8_t a, b;	/* its values */
+	uint8_t a, b;   /* its values */
 };
 
 static void ram_run_end(struct ram_run *run)

@@ -117,8 +117,8 @@ static int validate_keys(const struct component *component, struct bytes payload
 	for (size_t at = unit; at < payload.size; at += unit) {
 		for (size_t before = 0; before < at; before += unit)
 			if (memcmp(payload.data + before, payload.data + at, component->key_size) == 0)
-				return error_set(err, ERROR_DATA, "entries %zu and %zu have the same key", before / unit,
-						 at / unit);
+				return error_set(err, ERROR_DATA, "entries %zu and %zu have the same key",
+						 before / unit, at / unit);
 	}
 	return 0;
 }

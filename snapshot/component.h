@@ -14,15 +14,15 @@
 #include "vmm/vm.h"
 
 enum component_scope {
-	COMPONENT_VM,	/* one a machine */
+	COMPONENT_VM,   /* one a machine */
 	COMPONENT_VCPU, /* one a vCPU */
 };
 
 enum component_shape {
 	COMPONENT_STRUCT, /* one struct, as the schema has it */
-	COMPONENT_BLOB,	  /* one struct, and bytes of any number behind it */
-	COMPONENT_LIST,	  /* structs one after the other, told apart by the key at their start */
-	COMPONENT_RAM,	  /* pages; not held in memory with the rest */
+	COMPONENT_BLOB,   /* one struct, and bytes of any number behind it */
+	COMPONENT_LIST,   /* structs one after the other, told apart by the key at their start */
+	COMPONENT_RAM,    /* pages; not held in memory with the rest */
 };
 
 /*
@@ -32,15 +32,15 @@ enum component_shape {
 enum stage { STAGE_MACHINE, STAGE_VM_EARLY, STAGE_VCPU_EARLY, STAGE_VCPU, STAGE_VM_LATE, STAGE_ARM, STAGES };
 
 /* Which interrupt controllers a machine must have for the component to exist: bits 1 << IRQCHIP_*. */
-#define WITH_ANY (1 << IRQCHIP_NONE | 1 << IRQCHIP_SPLIT | 1 << IRQCHIP_FULL)
+#define WITH_ANY   (1 << IRQCHIP_NONE | 1 << IRQCHIP_SPLIT | 1 << IRQCHIP_FULL)
 #define WITH_LAPIC (1 << IRQCHIP_SPLIT | 1 << IRQCHIP_FULL)
-#define WITH_FULL (1 << IRQCHIP_FULL)
+#define WITH_FULL  (1 << IRQCHIP_FULL)
 
 struct restore; /* restoring.h */
 
 /* How an entry of a list is told to people, and how it compares. */
 struct entry_description {
-	char component[24], name[80];	 /* "msr", "IA32_LSTAR (0xc0000082)" */
+	char component[24], name[80];    /* "msr", "IA32_LSTAR (0xc0000082)" */
 	const struct kvm_reg_bits *bits; /* of its value field */
 	enum field_rule rule;
 	const char *why;  /* FIELD_VOLATILE */
@@ -58,7 +58,8 @@ struct component_ops {
 	 */
 	int (*restore)(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 		       struct error *err);
-	/* Is the payload, whose size fits the shape, something that may be given to KVM or to a device?  May be NULL. */
+	/* Is the payload, whose size fits the shape, something that may be given to KVM or to a device?  May be NULL.
+	 */
 	int (*validate)(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err);
 	/* Changes what must differ on this host, and reports each change.  May be NULL: nothing does. */
 	void (*translate)(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report);
@@ -71,11 +72,11 @@ struct component {
 	uint16_t id, version; /* on disk; an id is never used again */
 	enum component_scope scope;
 	enum component_shape shape;
-	uint8_t with;	     /* WITH_* */
-	bool is_optional;    /* a host may have none of it; a file may lack it */
-	uint8_t stages;	     /* bits 1 << STAGE_*; most have one */
-	int8_t save_rank;    /* lower is read earlier: reading some things disturbs others */
-	uint32_t key_size;   /* of a list's entries */
+	uint8_t with;      /* WITH_* */
+	bool is_optional;  /* a host may have none of it; a file may lack it */
+	uint8_t stages;    /* bits 1 << STAGE_*; most have one */
+	int8_t save_rank;  /* lower is read earlier: reading some things disturbs others */
+	uint32_t key_size; /* of a list's entries */
 	const struct schema *schema;
 	/* A pair of ioctls that takes the schema's struct as it is; or ops. */
 	unsigned long get, set;
@@ -83,7 +84,7 @@ struct component {
 	const struct component_ops *ops;
 };
 
-#define COMPONENTS_MAX 32
+#define COMPONENTS_MAX        32
 #define COMPONENT_ENTRIES_MAX 1024u /* of a list */
 
 /* The table, in the order in which a stage restores its rows. */

@@ -8,13 +8,13 @@
 #define VM(component_name, component_id)                                                                               \
 	.name = (component_name), .id = (component_id), .version = 1, .scope = COMPONENT_VM
 #define AT(stage_name) .stages = 1 << STAGE_##stage_name
-#define IOCTLS(pair) .get = KVM_GET_##pair, .set = KVM_SET_##pair
-#define ALL .with = WITH_ANY
+#define IOCTLS(pair)   .get = KVM_GET_##pair, .set = KVM_SET_##pair
+#define ALL            .with = WITH_ANY
 
 /*
  * Ids: 1 to 31 the machine, 32 to 63 a vCPU, 64 to 95 controllers and timers, 96 up devices.
- * save_rank: MP_STATE first, for reading it can take an INIT or SIPI; PIT, PICs and IOAPIC before any LAPIC, for they go
- * on while vCPUs stand still; events before sregs and debugregs, which a pending payload would change.
+ * save_rank: MP_STATE first, for reading it can take an INIT or SIPI; PIT, PICs and IOAPIC before any LAPIC, for they
+ * go on while vCPUs stand still; events before sregs and debugregs, which a pending payload would change.
  */
 /* clang-format off */
 const struct component component_table[] = {
@@ -58,8 +58,8 @@ const size_t component_table_size = sizeof(component_table) / sizeof(component_t
 _Static_assert(sizeof(component_table) / sizeof(component_table[0]) <= COMPONENTS_MAX, "COMPONENTS_MAX");
 
 /*
- * What the order of the table, and of the stages, is for.  Each row is reproduced by a test that turns the order round and
- * sees what is lost (tests/kvm/order_test.c).
+ * What the order of the table, and of the stages, is for.  Each row is reproduced by a test that turns the order round
+ * and sees what is lost (tests/kvm/order_test.c).
  */
 /* clang-format off */
 #define RESTORE ORDER_RESTORE

@@ -33,9 +33,9 @@ const struct schema cpuid_entry_schema = SCHEMA("cpuid_entry", sizeof(TYPE), cpu
 /* ---- Saving and restoring ---- */
 
 /*
- * The table that was set, not the one that KVM_GET_CPUID2 gives back: that has what KVM changes by itself as the guest runs
- * (OSXSAVE, the size of XSAVE's area), and on a KVM that shows guests the CPU as it is also features that no
- * other host would take (docs/CPUID.md).
+ * The table that was set, not the one that KVM_GET_CPUID2 gives back: that has what KVM changes by itself as the guest
+ * runs (OSXSAVE, the size of XSAVE's area), and on a KVM that shows guests the CPU as it is also features that no other
+ * host would take (docs/CPUID.md).
  */
 static int save_cpuid(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
@@ -99,8 +99,9 @@ static void report_added(const struct missing *missing, const struct cpuid *put,
 		return;
 	component_where(missing->component, missing->instance, finding.where, sizeof(finding.where));
 	snprintf(finding.name, sizeof(finding.name), "%u features", added.nr);
-	snprintf(finding.detail, sizeof(finding.detail), "this KVM shows them to its guests although they were not set:%s%s",
-		 added.names, added.is_cut ? " ..." : "");
+	snprintf(finding.detail, sizeof(finding.detail),
+		 "this KVM shows them to its guests although they were not set:%s%s", added.names,
+		 added.is_cut ? " ..." : "");
 	report_add(missing->restore->report, &finding);
 }
 

@@ -1,7 +1,7 @@
 /*
- * CRC-32C (Castagnoli, reflected polynomial 0x82f63b78; RFC 3720 appendix B.4): the checksum of everything in a snapshot.
- * Chosen over a faster hash because it finds every error of up to 3 bits and every burst of up to 32 in what it covers, and because
- * x86-64 CPUs have had an instruction for it since SSE4.2.
+ * CRC-32C (Castagnoli, reflected polynomial 0x82f63b78; RFC 3720 appendix B.4): the checksum of everything in a
+ * snapshot. Chosen over a faster hash because it finds every error of up to 3 bits and every burst of up to 32 in what
+ * it covers, and because x86-64 CPUs have had an instruction for it since SSE4.2.
  */
 #ifndef STASIS_SNAPSHOT_CRC32C_H
 #define STASIS_SNAPSHOT_CRC32C_H

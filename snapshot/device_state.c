@@ -72,9 +72,7 @@ static int validate_serial(const struct machine *machine, unsigned instance, str
 	return 0;
 }
 
-const struct component_ops serial_ops = {
-	.save = save_serial, .restore = restore_serial, .validate = validate_serial
-};
+const struct component_ops serial_ops = { .save = save_serial, .restore = restore_serial, .validate = validate_serial };
 
 static int save_ports(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {

@@ -9,7 +9,8 @@
 
 /*
  * Writes the image and its RAM to a file under a temporary name, brings it to the disk and renames it: at every moment
- * either what stood at path before or the whole new snapshot is there.  The machine that the RAM belongs to must be paused.
+ * either what stood at path before or the whole new snapshot is there.  The machine that the RAM belongs to must be
+ * paused.
  */
 int file_write(const struct image *image, const char *path, struct error *err);
 
@@ -18,15 +19,15 @@ int file_write_stream(const struct image *image, int fd, const char *name, struc
 
 /*
  * Reads a snapshot: a file, whose RAM is mapped privately, page by page on demand, or a stream, whose RAM is read.
- * path "-" is standard input.  All of the state is checked: layout, checksums, versions, every section's size and rules.
- * The caller frees *ret (image_done()).
- * Errors: ERROR_DATA damaged or no snapshot, ERROR_VERSION newer than this program, ERROR_NO_INPUT, ERROR_IO.
+ * path "-" is standard input.  All of the state is checked: layout, checksums, versions, every section's size and
+ * rules. The caller frees *ret (image_done()). Errors: ERROR_DATA damaged or no snapshot, ERROR_VERSION newer than this
+ * program, ERROR_NO_INPUT, ERROR_IO.
  */
 int file_read(const char *path, struct image *ret, struct error *err);
 
 /*
- * As file_read(), but RAM of a file is read, too, into memory of its own, and held against the checksums on the way: what
- * happens to the file afterwards does not matter.  ERROR_DATA names the range that is damaged.
+ * As file_read(), but RAM of a file is read, too, into memory of its own, and held against the checksums on the way:
+ * what happens to the file afterwards does not matter.  ERROR_DATA names the range that is damaged.
  */
 int file_read_copy(const char *path, struct image *ret, struct error *err);
 

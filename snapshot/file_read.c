@@ -20,9 +20,9 @@ struct source {
 	int fd;
 	const char *name;
 	uint64_t offset; /* how much has been read */
-	bool is_file;	 /* a regular file from its start */
-	bool can_map;	 /* it is, and RAM may stay in it */
-	uint64_t size;	 /* of a regular file */
+	bool is_file;    /* a regular file from its start */
+	bool can_map;    /* it is, and RAM may stay in it */
+	uint64_t size;   /* of a regular file */
 };
 
 static int source_read(struct source *source, void *ret, size_t size, const char *what, struct error *err)
@@ -89,10 +89,11 @@ static int check_entry(const struct source *source, const struct format_header *
 	const char *name = "ram-checksums";
 	if (entry->component != FORMAT_RAM_CHECKSUMS) {
 		if (component == NULL)
-			return error_set(err, ERROR_VERSION,
-					 "%s: section %u is of component %u, version %u, which this program does not know; it was "
-					 "written by %.32s",
-					 source->name, index, entry->component, entry->version, header->image.writer);
+			return error_set(
+				err, ERROR_VERSION,
+				"%s: section %u is of component %u, version %u, which this program does not know; it was "
+				"written by %.32s",
+				source->name, index, entry->component, entry->version, header->image.writer);
 		version = component->version;
 		name = component->name;
 	}
@@ -130,11 +131,13 @@ static int check_table(const struct source *source, const struct format_header *
 					 source->name, i, entry->component, entry->offset, expected);
 		if (!range_is_inside(entry->offset, entry->length, header->size))
 			return error_set(err, ERROR_DATA,
-					 "%s: section %u (component %u) of %" PRIu64 " bytes ends behind the file's %" PRIu64,
+					 "%s: section %u (component %u) of %" PRIu64
+					 " bytes ends behind the file's %" PRIu64,
 					 source->name, i, entry->component, entry->length, header->size);
 		for (uint32_t k = 0; k < i; k++)
 			if (table[k].component == entry->component && table[k].instance == entry->instance)
-				return error_set(err, ERROR_DATA, "%s: sections %u and %u are both component %u, instance %u",
+				return error_set(err, ERROR_DATA,
+						 "%s: sections %u and %u are both component %u, instance %u",
 						 source->name, k, i, entry->component, entry->instance);
 		end = entry->offset + entry->length;
 		ram_seen |= is_ram(entry);
@@ -142,8 +145,8 @@ static int check_table(const struct source *source, const struct format_header *
 			state_end = end;
 	}
 	if (end != header->size)
-		return error_set(err, ERROR_DATA, "%s: sections end at %" PRIu64 ", expected %" PRIu64, source->name, end,
-				 header->size);
+		return error_set(err, ERROR_DATA, "%s: sections end at %" PRIu64 ", expected %" PRIu64, source->name,
+				 end, header->size);
 	if (state_end > FORMAT_STATE_MAX)
 		return error_set(err, ERROR_DATA, "%s: state of %" PRIu64 " bytes, expected at most %u", source->name,
 				 state_end, FORMAT_STATE_MAX);
@@ -164,8 +167,9 @@ static int take_section(const struct source *source, const struct format_section
 				 source->name, name);
 	*end = entry->offset + entry->length;
 	if (crc != entry->crc)
-		return error_set(err, ERROR_DATA, "%s: damaged: section %s, instance %u, checksum 0x%08x, expected 0x%08x",
-				 source->name, name, entry->instance, crc, entry->crc);
+		return error_set(err, ERROR_DATA,
+				 "%s: damaged: section %s, instance %u, checksum 0x%08x, expected 0x%08x", source->name,
+				 name, entry->instance, crc, entry->crc);
 	if (component != NULL) {
 		int status = image_add(image, component, entry->instance, payload, err);
 		if (status == 0)
@@ -177,7 +181,8 @@ static int take_section(const struct source *source, const struct format_section
 	return 0;
 }
 
-/* Reads on up to end; offsets in the buffer are the file's.  Memory is taken as bytes arrive, not as a header asks for it. */
+/* Reads on up to end; offsets in the buffer are the file's.  Memory is taken as bytes arrive, not as a header asks for
+ * it. */
 static int read_up_to(struct source *source, uint64_t end, struct buffer *state, struct error *err)
 {
 	int status = 0;
@@ -260,8 +265,8 @@ static int check_chunk(const struct memory_range *range, uint64_t chunk, uint32_
 	uint64_t gpa = range->gpa + chunk * FORMAT_CHUNK;
 	if (crc == expected)
 		return 0;
-	return error_set(err, ERROR_DATA, "damaged: RAM 0x%" PRIx64 "-0x%" PRIx64 ", checksum 0x%08x, expected 0x%08x", gpa,
-			 gpa + ram_chunk_size(range->size, chunk) - 1, crc, expected);
+	return error_set(err, ERROR_DATA, "damaged: RAM 0x%" PRIx64 "-0x%" PRIx64 ", checksum 0x%08x, expected 0x%08x",
+			 gpa, gpa + ram_chunk_size(range->size, chunk) - 1, crc, expected);
 }
 
 /* Pages of zeros are not kept. */
@@ -272,7 +277,8 @@ static void keep_pages(struct memory *memory, uint64_t gpa, const uint8_t *data,
 			memory_write(memory, gpa + at, data + at, MEMORY_PAGE);
 }
 
-/* Reads a chunk through data, or steps over it where it is a hole: reading that would fill the page cache with zeros. */
+/* Reads a chunk through data, or steps over it where it is a hole: reading that would fill the page cache with zeros.
+ */
 static int read_chunk(struct source *source, const struct memory_range *range, uint64_t chunk, uint8_t *data,
 		      struct memory *memory, uint32_t *ret_crc, struct error *err)
 {
@@ -357,7 +363,8 @@ static int read_record(struct source *source, struct memory *memory, bool *ret_e
 	uint8_t *at = memory_at(memory, record.gpa, record.length);
 	if (record.length > FORMAT_CHUNK || (record.gpa | record.length) % MEMORY_PAGE != 0 || at == NULL)
 		return error_set(err, ERROR_DATA,
-				 "%s: page record at offset %" PRIu64 ": %u bytes at 0x%" PRIx64 " are not RAM of this machine",
+				 "%s: page record at offset %" PRIu64 ": %u bytes at 0x%" PRIx64
+				 " are not RAM of this machine",
 				 source->name, offset, record.length, record.gpa);
 	status = source_read(source, at, record.length, "pages", err);
 	if (status < 0)
@@ -425,8 +432,8 @@ static int read_image(struct source *source, struct image *image, struct error *
 	if (status == 0 && !(header.form == FORMAT_FILE && source->can_map))
 		status = check_host_memory(source, image_machine(image), err);
 	if (status == 0)
-		status = header.form == FORMAT_FILE ? read_ram_sections(source, &header, table, image, err) :
-						      read_ram_records(source, image, err);
+		status = header.form == FORMAT_FILE ? read_ram_sections(source, &header, table, image, err)
+						    : read_ram_records(source, image, err);
 	free(table);
 	return status;
 }

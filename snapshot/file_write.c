@@ -68,8 +68,8 @@ static int layout_serialize(struct layout *layout, const struct image *image, st
 		struct format_section *entry = &layout->table[i];
 		if (entry->offset >= layout->state_size)
 			continue; /* RAM */
-		struct bytes payload = i < image->nr_sections ? buffer_bytes(&image->sections[i].payload) :
-								buffer_bytes(&layout->checksums);
+		struct bytes payload = i < image->nr_sections ? buffer_bytes(&image->sections[i].payload)
+							      : buffer_bytes(&layout->checksums);
 		memcpy(state + entry->offset, payload.data, payload.size);
 		entry->crc = crc32c(0, payload.data, payload.size);
 	}

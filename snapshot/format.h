@@ -5,8 +5,8 @@
  *   header | section table | state sections ... | RAM
  *
  * State sections follow each other at multiples of FORMAT_ALIGNMENT; the bytes between them are zero.  In a file, RAM
- * sections come last, one for each region, at multiples of a page, so that they can be mapped; pages of zeros are holes.
- * In a stream (form FORMAT_STREAM), page records take the place of the RAM sections.
+ * sections come last, one for each region, at multiples of a page, so that they can be mapped; pages of zeros are
+ * holes. In a stream (form FORMAT_STREAM), page records take the place of the RAM sections.
  */
 #ifndef STASIS_SNAPSHOT_FORMAT_H
 #define STASIS_SNAPSHOT_FORMAT_H
@@ -16,12 +16,13 @@
 #include "image.h"
 
 /* As in PNG: a byte that is not ASCII, a name, and line ends that a text-mode copy would change. */
-#define FORMAT_MAGIC "\x89STA\r\n\x1a\n"
+#define FORMAT_MAGIC      "\x89STA\r\n\x1a\n"
 #define FORMAT_MAGIC_SIZE 8
-#define FORMAT_VERSION 1
-#define FORMAT_ALIGNMENT 16
-#define FORMAT_STATE_MAX (64u << 20) /* bytes of header, table and state sections */
-#define FORMAT_SIZE_MAX (FORMAT_STATE_MAX + MEMORY_REGIONS_MAX * MEMORY_RAM_MAX) /* bytes of all: offsets cannot wrap */
+#define FORMAT_VERSION    1
+#define FORMAT_ALIGNMENT  16
+#define FORMAT_STATE_MAX  (64u << 20) /* bytes of header, table and state sections */
+#define FORMAT_SIZE_MAX   (FORMAT_STATE_MAX + MEMORY_REGIONS_MAX * MEMORY_RAM_MAX) /* bytes of all: offsets cannot wrap \
+										    */
 
 enum format_form { FORMAT_FILE = 1, FORMAT_STREAM = 2 };
 
@@ -47,18 +48,18 @@ struct format_section {
 
 /*
  * RAM is checked by chunks: the section "ram-checksums" has the CRC-32C of each FORMAT_CHUNK bytes of each region, in
- * order, 4 bytes each; the last chunk of a region may be shorter.  It belongs to the file, not to the machine, so it is no row of
- * the component table.
+ * order, 4 bytes each; the last chunk of a region may be shorter.  It belongs to the file, not to the machine, so it is
+ * no row of the component table.
  */
-#define FORMAT_CHUNK (1u << 20)
-#define FORMAT_RAM_CHECKSUMS 0xff01 /* component id */
+#define FORMAT_CHUNK                 (1u << 20)
+#define FORMAT_RAM_CHECKSUMS         0xff01 /* component id */
 #define FORMAT_RAM_CHECKSUMS_VERSION 1
 
 /* A page record of a stream: so many bytes of RAM at gpa follow.  The last record has no bytes. */
 struct format_pages {
 	uint64_t gpa;
 	uint32_t length; /* a multiple of a page, at most FORMAT_CHUNK; 0: the end */
-	uint32_t crc;	 /* of the members above and the bytes that follow */
+	uint32_t crc;    /* of the members above and the bytes that follow */
 };
 
 #endif

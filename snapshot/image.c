@@ -93,8 +93,8 @@ int image_copy(const struct image *image, struct image *ret, struct error *err)
 	struct image copy = { .header = image->header, .memory = image->memory };
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		const struct section *section = &image->sections[i];
-		int status = image_add(&copy, section->component, section->instance, buffer_bytes(&section->payload),
-				       err);
+		int status =
+			image_add(&copy, section->component, section->instance, buffer_bytes(&section->payload), err);
 		if (status < 0) {
 			image_done(&copy);
 			return status;

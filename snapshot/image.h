@@ -13,16 +13,16 @@
 #include "vmm/memory.h"
 
 #define IMAGE_SECTIONS_MAX (COMPONENTS_MAX * VM_VCPUS_MAX)
-#define IMAGE_ID_SIZE 16
+#define IMAGE_ID_SIZE      16
 
 /* Where a snapshot comes from: for people and for check. */
 struct image_header {
-	uint8_t id[IMAGE_ID_SIZE];	  /* random */
+	uint8_t id[IMAGE_ID_SIZE];        /* random */
 	uint8_t parent_id[IMAGE_ID_SIZE]; /* of the snapshot that this one is a difference to; zero: it is whole */
-	uint64_t created_ns;		  /* CLOCK_REALTIME */
-	char writer[32];		  /* "stasis 0.1.0" */
-	char kernel[96];		  /* "Linux 6.18.44" */
-	char cpu_vendor[16];		  /* "AuthenticAMD" */
+	uint64_t created_ns;              /* CLOCK_REALTIME */
+	char writer[32];                  /* "stasis 0.1.0" */
+	char kernel[96];                  /* "Linux 6.18.44" */
+	char cpu_vendor[16];              /* "AuthenticAMD" */
 	char cpu_brand[64];
 };
 
@@ -38,7 +38,7 @@ struct image {
 	struct section *sections; /* owned; in the order of the file */
 	size_t nr_sections;
 	struct buffer ram_checksums; /* the file's (format.h); empty where the image did not come from a file */
-	struct memory ram; /* the file's, mapped privately; empty where RAM is still a machine's */
+	struct memory ram;           /* the file's, mapped privately; empty where RAM is still a machine's */
 	const struct memory *memory; /* &ram, or the memory of the machine that the image was taken from */
 };
 

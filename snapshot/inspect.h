@@ -9,10 +9,10 @@
 /* One line of state. */
 struct inspect_line {
 	const char *where, *component; /* "vcpu0", "sregs" */
-	const char *name;	       /* "cs.base", "IA32_LSTAR (0xc0000082)" */
-	char id[24];		       /* of a register: its ONE_REG id, "0x20300002c0000082"; else empty */
+	const char *name;              /* "cs.base", "IA32_LSTAR (0xc0000082)" */
+	char id[24];                   /* of a register: its ONE_REG id, "0x20300002c0000082"; else empty */
 	char value[80];
-	char bits[256]; /* decoded; empty where there are none */
+	char bits[256];   /* decoded; empty where there are none */
 	const char *note; /* why it is volatile, or that it is unknown; NULL: neither */
 };
 

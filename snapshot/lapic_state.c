@@ -71,7 +71,8 @@ _Static_assert(KVM_APIC_REG_SIZE == _IOC_SIZE(KVM_GET_LAPIC), "lapic");
 /* ---- Saving ---- */
 
 /* Appends the page as KVM has it. */
-static struct kvm_lapic_state *append_lapic(const struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+static struct kvm_lapic_state *append_lapic(const struct vm *vm, unsigned instance, struct buffer *ret,
+					    struct error *err)
 {
 	struct kvm_lapic_state *lapic = buffer_append(ret, NULL, sizeof(*lapic));
 	if (lapic == NULL)
@@ -124,6 +125,6 @@ static void stop_fired_one_shot(const struct vm *vm, unsigned instance, uint8_t 
 	report_add(report, &finding);
 }
 
-const struct component_ops lapic_ops = {
-	.save = save_lapic, .read_back = read_back_lapic, .translate = stop_fired_one_shot
-};
+const struct component_ops lapic_ops = { .save = save_lapic,
+					 .read_back = read_back_lapic,
+					 .translate = stop_fired_one_shot };

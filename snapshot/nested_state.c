@@ -73,7 +73,8 @@ static int validate_nested(const struct machine *machine, unsigned instance, str
 	(void)instance;
 	memcpy(&size, payload.data + offsetof(struct kvm_nested_state, size), sizeof(size));
 	if (size != payload.size)
-		return error_set(err, ERROR_DATA, "its size field is %u, expected the section's %zu", size, payload.size);
+		return error_set(err, ERROR_DATA, "its size field is %u, expected the section's %zu", size,
+				 payload.size);
 	return 0;
 }
 

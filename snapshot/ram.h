@@ -19,7 +19,8 @@ uint32_t ram_crc_of_zeros(uint32_t crc, uint64_t size);
 
 /*
  * Calls visit for each run of pages of the chunk that are not all zero, in ascending order, until it returns non-zero;
- * returns that value, or 0.  offset is in the region.  *ret_crc, where it is not NULL, gets the CRC-32C of the whole chunk.
+ * returns that value, or 0.  offset is in the region.  *ret_crc, where it is not NULL, gets the CRC-32C of the whole
+ * chunk.
  */
 int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 		    int (*visit)(const struct memory_region *region, uint64_t offset, uint64_t size, void *context),

@@ -35,8 +35,8 @@ static int expect_no_synthetic_value(const struct vm *vm, unsigned instance, str
 		if (kvm_reg_get(fd, KVM_REG_ACCESS_ONE_REG, ids[i], &value) != 0 || value == 0)
 			continue;
 		kvm_reg_name(ids[i], name);
-		status = error_set(err, ERROR_USAGE, "%s holds 0x%" PRIx64 ", which only ONE_REG can carry, not MSRs", name,
-				   value);
+		status = error_set(err, ERROR_USAGE, "%s holds 0x%" PRIx64 ", which only ONE_REG can carry, not MSRs",
+				   name, value);
 	}
 	free(ids);
 	return status;
@@ -95,8 +95,8 @@ static int validate_registers(const struct machine *machine, unsigned instance, 
 		struct kvm_reg_value reg;
 		memcpy(&reg, payload.data + at, sizeof(reg));
 		if (!kvm_reg_is_msr(reg.id) && !kvm_reg_is_synthetic(reg.id))
-			return error_set(err, ERROR_DATA, "id 0x%" PRIx64 " is neither an MSR's nor a synthetic register's",
-					 reg.id);
+			return error_set(err, ERROR_DATA,
+					 "id 0x%" PRIx64 " is neither an MSR's nor a synthetic register's", reg.id);
 		const char *why = register_exclusion(reg.id);
 		if (why != NULL)
 			return error_set(err, ERROR_DATA, "id 0x%" PRIx64 " does not belong there: %s", reg.id, why);
@@ -123,7 +123,7 @@ static void describe_register(const void *entry, struct entry_description *ret)
 }
 
 static struct finding register_finding(enum finding_kind kind, unsigned instance, const struct kvm_reg_value *reg,
-					const char *found, const char *why)
+				       const char *found, const char *why)
 {
 	struct entry_description described = { 0 };
 	struct finding finding = { .kind = kind };
@@ -138,8 +138,8 @@ static struct finding register_finding(enum finding_kind kind, unsigned instance
 }
 
 /*
- * A refusal is none where the register holds the value anyway, or would hold what a reset gives it.  A synthetic register
- * is always one: that a vCPU has it is itself something that the guest can find out.
+ * A refusal is none where the register holds the value anyway, or would hold what a reset gives it.  A synthetic
+ * register is always one: that a vCPU has it is itself something that the guest can find out.
  */
 static void report_refusal(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted)
 {
@@ -194,8 +194,8 @@ static void expect_register(struct restore *restore, unsigned instance, uint64_t
 	}
 }
 
-static void report_translation(struct restore *restore, unsigned instance, const struct kvm_reg_value *from, uint64_t to,
-			       const char *why)
+static void report_translation(struct restore *restore, unsigned instance, const struct kvm_reg_value *from,
+			       uint64_t to, const char *why)
 {
 	char value[32];
 	snprintf(value, sizeof(value), "0x%" PRIx64, to);
@@ -235,8 +235,8 @@ static bool is_there(const struct kvm_reg_value *reg, const struct kvm_reg_value
 }
 
 /*
- * Only what differs from the vCPU's value is written: a fresh vCPU has most of it.  What it has is read at once; what is
- * written goes by ONE_REG.
+ * Only what differs from the vCPU's value is written: a fresh vCPU has most of it.  What it has is read at once; what
+ * is written goes by ONE_REG.
  */
 
 static int restore_registers(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MSR(index) KVM_X86_REG_MSR(index)
+#define MSR(index)        KVM_X86_REG_MSR(index)
 #define TABLE_SIZE(table) (sizeof(table) / sizeof((table)[0]))
 
 /* clang-format off */
@@ -53,12 +53,12 @@ static const struct {
 /* clang-format on */
 
 /* Banks of four MSRs each (SDM volume 3, 16.3.2), their number from IA32_MCG_CAP; CTL2 stands apart. */
-#define MCE_FIRST 0x400u
-#define MCE_BANK_MSRS 4u
+#define MCE_FIRST      0x400u
+#define MCE_BANK_MSRS  4u
 #define MCE_CTL2_FIRST 0x280u
-#define MCE_BANKS_MAX 32u
-#define MCG_BANKS(cap) ((uint32_t)((cap) & 0xff))
-#define MSR_MCG_CAP MSR(0x179)
+#define MCE_BANKS_MAX  32u
+#define MCG_BANKS(cap) ((uint32_t)((cap)&0xff))
+#define MSR_MCG_CAP    MSR(0x179)
 
 const struct register_rule *register_rule(uint64_t id)
 {
@@ -125,8 +125,9 @@ int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_
 	int status = kvm_reg_list_msrs(vm->kvm_fd, &msrs, &nr_msrs, err);
 	if (status == 0 && vm->reg_access == KVM_REG_ACCESS_ONE_REG)
 		status = kvm_reg_list_synthetic(vm->vcpus[vcpu].fd, &synthetic, &nr_synthetic, err);
-	if (status == 0 && (!add_unlisted(&ids, vm, vcpu) || buffer_append(&ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
-			    buffer_append(&ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL))
+	if (status == 0 &&
+	    (!add_unlisted(&ids, vm, vcpu) || buffer_append(&ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
+	     buffer_append(&ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL))
 		status = error_set(err, ERROR_SYSTEM, "no memory for a list of registers");
 	free(msrs);
 	free(synthetic);

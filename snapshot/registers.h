@@ -12,7 +12,8 @@ struct register_rule {
 	enum stage stage;
 	enum field_rule rule;
 	const char *why;
-	/* Does KVM write guest RAM when it is set?  Then so many bytes at the address in it; address_mask takes flags off. */
+	/* Does KVM write guest RAM when it is set?  Then so many bytes at the address in it; address_mask takes flags
+	 * off. */
 	uint32_t ram_bytes;
 	uint64_t address_mask;
 };

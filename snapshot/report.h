@@ -20,9 +20,9 @@ enum finding_kind {
 
 struct finding {
 	enum finding_kind kind;
-	char where[12];	    /* "vcpu0", "vm", "ram", "uart" */
+	char where[12];     /* "vcpu0", "vm", "ram", "uart" */
 	char component[24]; /* "msr", "regs" */
-	char name[80];	    /* "IA32_LSTAR (0xc0000082)", "cs.base" */
+	char name[80];      /* "IA32_LSTAR (0xc0000082)", "cs.base" */
 	char left[72], right[72];
 	char detail[256]; /* decoded bits, or the reason */
 };

@@ -6,8 +6,9 @@
 #include "compare.h"
 #include "save.h"
 
-#define STAGES_BEFORE_ARM (uint8_t)(1 << STAGE_MACHINE | 1 << STAGE_VM_EARLY | 1 << STAGE_VCPU_EARLY | \
-				    1 << STAGE_VCPU | 1 << STAGE_VM_LATE)
+#define STAGES_BEFORE_ARM                                                                                              \
+	(uint8_t)(1 << STAGE_MACHINE | 1 << STAGE_VM_EARLY | 1 << STAGE_VCPU_EARLY | 1 << STAGE_VCPU |                 \
+		  1 << STAGE_VM_LATE)
 
 unsigned restore_plan(struct restore_step ret[RESTORE_STEPS_MAX])
 {
@@ -50,8 +51,8 @@ static bool difference_is_allowed(void *context, const char *component, const ch
 	if (bracket != NULL)
 		*bracket = '\0';
 	return restore_is_allowed(options, component) || restore_is_allowed(options, plain) ||
-	       restore_is_allowed(options, field) ||
-	       restore_is_left_out(options, component) || restore_is_left_out(options, plain);
+	       restore_is_allowed(options, field) || restore_is_left_out(options, component) ||
+	       restore_is_left_out(options, plain);
 }
 
 /*
@@ -66,7 +67,8 @@ static void soften_if_new(struct finding *finding)
 	snprintf(finding->detail, sizeof(finding->detail), "the snapshot does not have it; it keeps its reset value");
 }
 
-/* Was it said when it was put?  Of what was translated, only that the host does not have it: any other value is news. */
+/* Was it said when it was put?  Of what was translated, only that the host does not have it: any other value is news.
+ */
 static bool is_told(const struct report *report, const struct finding *finding)
 {
 	for (size_t i = 0; i < report->nr; i++) {
@@ -84,9 +86,9 @@ static int verify(struct restore *restore, uint8_t stages, struct error *err)
 {
 	struct image got = { 0 };
 	struct report found = { 0 };
-	struct compare_options options = {
-		.stages = stages, .is_allowed = difference_is_allowed, .context = (void *)(uintptr_t)restore->options
-	};
+	struct compare_options options = { .stages = stages,
+					   .is_allowed = difference_is_allowed,
+					   .context = (void *)(uintptr_t)restore->options };
 	int status = save_read_back(restore->vm, stages, &got, err);
 	if (status < 0)
 		return error_prefix(err, "reading back");
@@ -151,7 +153,8 @@ static void leave_out(struct image *image, const struct restore_options *options
 
 static int refusal(const struct report *report, struct error *err)
 {
-	return error_set(err, ERROR_DIFFERENT, "%zu difference%s between the snapshot and what this host took; nothing was started",
+	return error_set(err, ERROR_DIFFERENT,
+			 "%zu difference%s between the snapshot and what this host took; nothing was started",
 			 report_bad(report), report_bad(report) == 1 ? "" : "s");
 }
 

@@ -1,6 +1,6 @@
 /*
- * From an image to a machine: translate, put, read back, compare.  Nothing that the kernel accepted is believed before it was
- * read back; everything that this host cannot take is told at once, by name.
+ * From an image to a machine: translate, put, read back, compare.  Nothing that the kernel accepted is believed before
+ * it was read back; everything that this host cannot take is told at once, by name.
  */
 #ifndef STASIS_SNAPSHOT_RESTORE_H
 #define STASIS_SNAPSHOT_RESTORE_H

@@ -1,6 +1,6 @@
 /*
- * A restore under way, as the components see it: the machine, what is put into it, what the user lets through, and where
- * findings go.  restore.h drives it.
+ * A restore under way, as the components see it: the machine, what is put into it, what the user lets through, and
+ * where findings go.  restore.h drives it.
  */
 #ifndef STASIS_SNAPSHOT_RESTORING_H
 #define STASIS_SNAPSHOT_RESTORING_H
@@ -10,7 +10,7 @@
 #include "report.h"
 
 #define RESTORE_NAMES_MAX 64
-#define RESTORE_LEFT_OUT "left out, as asked" /* detail of a finding */
+#define RESTORE_LEFT_OUT  "left out, as asked" /* detail of a finding */
 
 /* What the user wants to be let through or left out: names of registers, components, or "vendor", "tsc-khz". */
 struct restore_options {
@@ -25,12 +25,12 @@ struct restore_options {
 /* One restore under way: what the components' functions work with. */
 struct restore {
 	struct vm *vm;
-	struct image *image;		  /* what is put and expected back: translated for this host */
+	struct image *image; /* what is put and expected back: translated for this host */
 	const struct restore_options *options;
 	struct report *report;
-	struct cpuid host_cpuid;	  /* what KVM supports here */
-	uint64_t tsc_offset_moved;	  /* what was added to every vCPU's TSC offset */
-	int64_t tsc_shift[VM_VCPUS_MAX];  /* by how much the guest's TSC differs from what was saved, in its ticks */
+	struct cpuid host_cpuid;         /* what KVM supports here */
+	uint64_t tsc_offset_moved;       /* what was added to every vCPU's TSC offset */
+	int64_t tsc_shift[VM_VCPUS_MAX]; /* by how much the guest's TSC differs from what was saved, in its ticks */
 };
 
 /*

@@ -9,7 +9,7 @@
 #include <time.h>
 
 /* CPUID leaves 80000002H to 80000004H: the brand, 48 bytes (SDM volume 2, CPUID). */
-#define BRAND_LEAF 0x80000002
+#define BRAND_LEAF   0x80000002
 #define BRAND_LEAVES 3
 
 static void describe_cpu(struct image_header *header)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEPTH_MAX 4
+#define DEPTH_MAX       4
 #define SHOWN_BYTES_MAX 32
 
 struct walk {
@@ -30,13 +30,13 @@ static int walk_schema(const struct walk *walk, const struct schema *schema, con
 	for (uint32_t i = 0; i < schema->nr_fields; i++) {
 		const struct field *field = &schema->fields[i];
 		for (uint32_t k = 0; k < field->count; k++) {
-			struct schema_leaf leaf = {
-				.offset = base + field->offset + k * field->size, .size = field->size, .field = field
-			};
+			struct schema_leaf leaf = { .offset = base + field->offset + k * field->size,
+						    .size = field->size,
+						    .field = field };
 			if (walk->with_names)
 				name_element(field, k, outer, leaf.name);
-			int result = field->sub != NULL ? walk_schema(walk, field->sub, leaf.name, leaf.offset) :
-							  walk->visit(&leaf, walk->context);
+			int result = field->sub != NULL ? walk_schema(walk, field->sub, leaf.name, leaf.offset)
+							: walk->visit(&leaf, walk->context);
 			if (result != 0)
 				return result;
 		}
@@ -89,7 +89,8 @@ static bool is_number(uint32_t size)
 uint64_t schema_value(const struct schema_leaf *leaf, const void *structure)
 {
 	uint64_t value = 0;
-	memcpy(&value, (const uint8_t *)structure + leaf->offset, leaf->size <= sizeof(value) ? leaf->size : sizeof(value));
+	memcpy(&value, (const uint8_t *)structure + leaf->offset,
+	       leaf->size <= sizeof(value) ? leaf->size : sizeof(value));
 	return value;
 }
 

@@ -15,9 +15,9 @@
 #define SCHEMA_NAME_MAX 64 /* bytes of a leaf's full name, as in "channels[2].count_load_time" */
 
 enum field_rule {
-	FIELD_EXACT,	/* must arrive as it was */
+	FIELD_EXACT,    /* must arrive as it was */
 	FIELD_VOLATILE, /* may differ, for the reason given; shown, never a mismatch */
-	FIELD_PADDING,	/* zero as far as we know; anything else is unknown state: kept, compared, reported */
+	FIELD_PADDING,  /* zero as far as we know; anything else is unknown state: kept, compared, reported */
 };
 
 struct schema;
@@ -27,10 +27,10 @@ struct field {
 	const char *name;
 	uint32_t offset, size, count;
 	enum field_rule rule;
-	const char *why;		 /* FIELD_VOLATILE: the reason */
-	const struct schema *sub;	 /* elements are structs: their schema, of the same size */
+	const char *why;                 /* FIELD_VOLATILE: the reason */
+	const struct schema *sub;        /* elements are structs: their schema, of the same size */
 	const struct kvm_reg_bits *bits; /* elements are bit fields: their decoder */
-	const char *const *names;	 /* elements have names of their own instead of [0], [1], ... */
+	const char *const *names;        /* elements have names of their own instead of [0], [1], ... */
 };
 
 struct schema {
@@ -41,31 +41,44 @@ struct schema {
 
 /* Rows of a field table.  Arrays of scalars get their count from the member's type. */
 #define SCHEMA_MEMBER(type, member) ((type *)0)->member
-#define SCHEMA_PLACE(type, member) .name = #member, .offset = offsetof(type, member)
+#define SCHEMA_PLACE(type, member)  .name = #member, .offset = offsetof(type, member)
 #define FIELD(type, member, ...)                                                                                       \
-	{ SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1, __VA_ARGS__ }
+	{                                                                                                              \
+		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1, __VA_ARGS__       \
+	}
 #define FIELD_ARRAY(type, member, ...)                                                                                 \
 	{                                                                                                              \
-		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)[0]),                            \
-		.count = sizeof(SCHEMA_MEMBER(type, member)) / sizeof(SCHEMA_MEMBER(type, member)[0]), __VA_ARGS__     \
+		SCHEMA_PLACE(type, member),                                                                            \
+			.size = sizeof(SCHEMA_MEMBER(type, member)[0]),                                                \
+			.count = sizeof(SCHEMA_MEMBER(type, member)) / sizeof(SCHEMA_MEMBER(type, member)[0]),         \
+			__VA_ARGS__                                                                                    \
 	}
 #define FIELD_SUB(type, member, schema)                                                                                \
-	{ SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1, .sub = (schema) }
+	{                                                                                                              \
+		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1, .sub = (schema)   \
+	}
 #define FIELD_SUB_ARRAY(type, member, schema)                                                                          \
 	{                                                                                                              \
-		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)[0]),                            \
-		.count = sizeof(SCHEMA_MEMBER(type, member)) / sizeof(SCHEMA_MEMBER(type, member)[0]), .sub = (schema) \
+		SCHEMA_PLACE(type, member),                                                                            \
+			.size = sizeof(SCHEMA_MEMBER(type, member)[0]),                                                \
+			.count = sizeof(SCHEMA_MEMBER(type, member)) / sizeof(SCHEMA_MEMBER(type, member)[0]),         \
+			.sub = (schema)                                                                                \
 	}
 /* A member, or bytes that no member names, that is zero as far as we know; one leaf, whatever its size. */
 #define FIELD_PAD(type, member)                                                                                        \
 	{                                                                                                              \
 		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1,                   \
-		.rule = FIELD_PADDING                                                                                  \
+					    .rule = FIELD_PADDING                                                      \
 	}
 /* For structs that stand in no header: a field at a known place. */
-#define FIELD_AT(field_name, at, bytes, ...) { .name = (field_name), .offset = (at), .size = (bytes), .count = 1, __VA_ARGS__ }
+#define FIELD_AT(field_name, at, bytes, ...)                                                                           \
+	{                                                                                                              \
+		.name = (field_name), .offset = (at), .size = (bytes), .count = 1, __VA_ARGS__                         \
+	}
 #define FIELD_PAD_AT(field_name, at, bytes)                                                                            \
-	{ .name = (field_name), .offset = (at), .size = (bytes), .count = 1, .rule = FIELD_PADDING }
+	{                                                                                                              \
+		.name = (field_name), .offset = (at), .size = (bytes), .count = 1, .rule = FIELD_PADDING               \
+	}
 
 #define SCHEMA(schema_name, bytes, table)                                                                              \
 	{                                                                                                              \
@@ -76,14 +89,15 @@ struct schema {
 /* A field that holds no struct: what the verbs work on. */
 struct schema_leaf {
 	char name[SCHEMA_NAME_MAX]; /* "cs.base", "db[3]" */
-	uint32_t offset, size;	    /* in the outermost struct */
+	uint32_t offset, size;      /* in the outermost struct */
 	const struct field *field;
 };
 
 /*
  * Calls visit for every leaf, in order of offset, until it returns non-zero; returns that value, or 0.
  */
-int schema_walk(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context), void *context);
+int schema_walk(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context),
+		void *context);
 
 /*
  * As schema_walk(), without names: leaf->name is empty.  Names are what a walk over thousands of leaves costs;

@@ -211,8 +211,8 @@ static int put_sregs(const struct vm *vm, const struct vcpu *vcpu, struct kvm_sr
 }
 
 /*
- * KVM refuses all or nothing and does not say why.  Finds the bits of CR4 that it is about by trying one after the other,
- * and puts the rest; 0 where it is not CR4.
+ * KVM refuses all or nothing and does not say why.  Finds the bits of CR4 that it is about by trying one after the
+ * other, and puts the rest; 0 where it is not CR4.
  */
 static uint64_t put_without_refused_cr4(const struct vm *vm, const struct vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 {
@@ -277,13 +277,13 @@ const struct component_ops sregs_ops = { .save = save_sregs, .restore = restore_
 
 /* KVM itself takes frequencies this close for equal (arch/x86/kvm/x86.c, tsc_tolerance_ppm). */
 #define TSC_TOLERANCE_PPM 250
-#define TSC_REG KVM_X86_REG_MSR(0x10)
+#define TSC_REG           KVM_X86_REG_MSR(0x10)
 
 static int tsc_offset_call(const struct vcpu *vcpu, unsigned long request, uint64_t *offset)
 {
-	struct kvm_device_attr attr = {
-		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)offset
-	};
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
+					.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (uintptr_t)offset };
 	return kvm_call_sized(vcpu->fd, request, &attr);
 }
 
@@ -318,8 +318,10 @@ static void restore_tsc_khz(struct restore *restore, unsigned instance, uint64_t
 	struct finding finding = { .name = "khz" };
 	if (wanted == host)
 		return;
-	/* Asked for a frequency that it cannot give, KVM refuses and shows it from then on all the same: so do not ask. */
-	if ((apart * 1000000 <= host * TSC_TOLERANCE_PPM || kvm_capability(restore->vm->fd, KVM_CAP_TSC_CONTROL) != 0) &&
+	/* Asked for a frequency that it cannot give, KVM refuses and shows it from then on all the same: so do not ask.
+	 */
+	if ((apart * 1000000 <= host * TSC_TOLERANCE_PPM ||
+	     kvm_capability(restore->vm->fd, KVM_CAP_TSC_CONTROL) != 0) &&
 	    kvm_call_value(fd, KVM_SET_TSC_KHZ, wanted) == 0)
 		return;
 	snprintf(finding.left, sizeof(finding.left), "%" PRIu64, wanted);
@@ -328,8 +330,8 @@ static void restore_tsc_khz(struct restore *restore, unsigned instance, uint64_t
 }
 
 /*
- * The guest's TSC goes on from where it was.  All vCPUs keep the offsets that they had from each other: writing the TSC itself
- * would make KVM guess whether they are to be synchronised (kvm_synchronize_tsc()).
+ * The guest's TSC goes on from where it was.  All vCPUs keep the offsets that they had from each other: writing the TSC
+ * itself would make KVM guess whether they are to be synchronised (kvm_synchronize_tsc()).
  */
 static void restore_tsc_offset(struct restore *restore, unsigned instance, const struct tsc_state *wanted,
 			       const struct tsc_state *now)

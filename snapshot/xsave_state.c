@@ -290,17 +290,17 @@ int xsave_from_canonical(const struct cpuid *host, const struct xsave_state *sta
 #define XSAVE_BYTES_MAX (1u << 20)
 
 /*
- * KVM's buffer is laid out as the host's own CPUID leaf 0DH says, whatever the guest's or KVM_GET_SUPPORTED_CPUID's table
- * has (arch/x86/kernel/fpu/xstate.c, __copy_xstate_to_uabi_buf()).
+ * KVM's buffer is laid out as the host's own CPUID leaf 0DH says, whatever the guest's or KVM_GET_SUPPORTED_CPUID's
+ * table has (arch/x86/kernel/fpu/xstate.c, __copy_xstate_to_uabi_buf()).
  */
 static const struct cpuid *host_layout(struct vm *vm)
 {
 	struct cpuid *layout = &vm->xsave_layout;
 	for (uint32_t i = FIRST_EXTENDED; i < ROWS && !vm->xsave_layout_read; i++) {
 		struct kvm_cpuid_entry2 *entry = &layout->entries[layout->nent];
-		*entry = (struct kvm_cpuid_entry2){
-			.function = LEAF_XSAVE, .index = i, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX
-		};
+		*entry = (struct kvm_cpuid_entry2){ .function = LEAF_XSAVE,
+						    .index = i,
+						    .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
 		__cpuid_count(LEAF_XSAVE, i, entry->eax, entry->ebx, entry->ecx, entry->edx);
 		layout->nent += entry->eax != 0;
 	}
@@ -312,8 +312,8 @@ static const struct cpuid *host_layout(struct vm *vm)
 static size_t buffer_size(const struct vm *vm)
 {
 	int size = kvm_capability(vm->fd, KVM_CAP_XSAVE2);
-	return size > (int)sizeof(struct kvm_xsave) && size <= (int)XSAVE_BYTES_MAX ? (size_t)size :
-										       sizeof(struct kvm_xsave);
+	return size > (int)sizeof(struct kvm_xsave) && size <= (int)XSAVE_BYTES_MAX ? (size_t)size
+										    : sizeof(struct kvm_xsave);
 }
 
 static int save_xsave(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)

@@ -78,18 +78,18 @@ struct xsave_state {
  * From KVM's buffer.  host is KVM_GET_SUPPORTED_CPUID.  The result is canonical:
  * - A component whose bit in XSTATE_BV is clear has its initial bytes, whatever the buffer holds there.
  * - MXCSR other than 1F80H sets the bit of SSE, as XSAVES does (SDM volume 1, 13.11), and PKRU's bit is set where
- * PKRU is not 0: Linux before 6.3 writes the value into the buffer whatever the bit says, and Linux 7.3 gives the bit of a
- * vCPU that never ran from the second reading on. Errors (ERROR_INTERNAL): a component in use that has no
- * place here, by its number and name; the compacted form; bytes that belong to no component and are not zero.  KVM
- * writes zeros there and drops what it is given, so such bytes are state that would not survive a restore.
+ * PKRU is not 0: Linux before 6.3 writes the value into the buffer whatever the bit says, and Linux 7.3 gives the bit
+ * of a vCPU that never ran from the second reading on. Errors (ERROR_INTERNAL): a component in use that has no place
+ * here, by its number and name; the compacted form; bytes that belong to no component and are not zero.  KVM writes
+ * zeros there and drops what it is given, so such bytes are state that would not survive a restore.
  */
 int xsave_to_canonical(const struct cpuid *host, struct bytes raw, struct xsave_state *ret, struct error *err);
 
 /*
- * To a buffer of raw_size bytes (KVM_CAP_XSAVE2, at least 4096) for KVM_SET_XSAVE.  PKRU's bit is set where the host has
- * it: KVM_SET_XSAVE leaves PKRU alone (it sets all else to its initial state) where the bit is clear.
- * Errors, found before anything is written: ERROR_DATA for a state that is not canonical, ERROR_DIFFERENT for a
- * component in use that this host lacks, by its name.
+ * To a buffer of raw_size bytes (KVM_CAP_XSAVE2, at least 4096) for KVM_SET_XSAVE.  PKRU's bit is set where the host
+ * has it: KVM_SET_XSAVE leaves PKRU alone (it sets all else to its initial state) where the bit is clear. Errors, found
+ * before anything is written: ERROR_DATA for a state that is not canonical, ERROR_DIFFERENT for a component in use that
+ * this host lacks, by its name.
  */
 int xsave_from_canonical(const struct cpuid *host, const struct xsave_state *state, uint8_t *ret_raw, size_t raw_size,
 			 struct error *err);

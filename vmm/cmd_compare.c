@@ -9,8 +9,8 @@ static void print_text(const struct options *options, const struct report *repor
 	if (report_bad(report) == 0)
 		printf("%s and %s: the same\n", options->arguments[0], options->arguments[1]);
 	else
-		printf("%s and %s: %zu difference%s\n", options->arguments[0], options->arguments[1], report_bad(report),
-		       report_bad(report) == 1 ? "" : "s");
+		printf("%s and %s: %zu difference%s\n", options->arguments[0], options->arguments[1],
+		       report_bad(report), report_bad(report) == 1 ? "" : "s");
 }
 
 static void print_json(const struct report *report)

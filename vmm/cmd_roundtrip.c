@@ -13,13 +13,13 @@
 #include "snapshot/restore.h"
 #include "snapshot/save.h"
 
-#define DEFAULT_GUEST "regs"
+#define DEFAULT_GUEST      "regs"
 #define CHECKPOINT_WAIT_US 10000000 /* how long a first checkpoint is waited for, where none was asked for */
-#define DEFAULT_AFTER_US 100000	    /* when the snapshot is taken of a guest that makes no checkpoint */
-#define UNTIL_DEFAULT_US 2000000    /* how long both go on, unless told otherwise */
-#define UNTIL_LIMIT_US 60000000     /* the end of waiting for a first byte, or for an exit */
-#define CAPTURE_MAX (64u << 20)
-#define POLL_MS 10
+#define DEFAULT_AFTER_US   100000   /* when the snapshot is taken of a guest that makes no checkpoint */
+#define UNTIL_DEFAULT_US   2000000  /* how long both go on, unless told otherwise */
+#define UNTIL_LIMIT_US     60000000 /* the end of waiting for a first byte, or for an exit */
+#define CAPTURE_MAX        (64u << 20)
+#define POLL_MS            10
 
 /* One of the two machines, and what it has printed since the snapshot. */
 struct side {
@@ -97,9 +97,9 @@ static int reached(const struct trigger *at, const struct vm_event *event, bool 
 /* Lets the machine run up to the point that was asked for; it is paused then. */
 static int run_to_snapshot(struct side *side, const struct trigger *at, struct error *err)
 {
-	int64_t wait = at->kind == TRIGGER_AFTER ? (int64_t)at->value :
-		       at->kind == TRIGGER_NONE	 ? DEFAULT_AFTER_US :
-						   UNTIL_LIMIT_US;
+	int64_t wait = at->kind == TRIGGER_AFTER  ? (int64_t)at->value
+		       : at->kind == TRIGGER_NONE ? DEFAULT_AFTER_US
+						  : UNTIL_LIMIT_US;
 	int64_t deadline = now_us() + wait;
 	struct vm_event event;
 	bool done = false;
@@ -324,8 +324,8 @@ static int restore_second(struct roundtrip *trip, const struct image *taken, con
 				       &trip->report, &trip->second.vm, err);
 	if (status == 0) {
 		compare_ram(trip, taken, &image);
-		say(trip, "restored into a second machine and read back: %zu difference%s\n",
-		    report_bad(&trip->report), report_bad(&trip->report) == 1 ? "" : "s");
+		say(trip, "restored into a second machine and read back: %zu difference%s\n", report_bad(&trip->report),
+		    report_bad(&trip->report) == 1 ? "" : "s");
 	} else if (report_bad(&trip->report) > 0) {
 		status = 0; /* told with the rest */
 	}
@@ -435,8 +435,8 @@ const struct command command_roundtrip = {
 	.name = "roundtrip",
 	.arguments = "[IMAGE]",
 	.summary = "boot, snapshot, restore into a second machine, compare, and run both on",
-	.options = OPTIONS_MACHINE | OPTIONS_REGS | OPTIONS_ROUNDTRIP | OPTIONS_RESTORE | OPTIONS_RUNNING |
-		   OPTIONS_JSON,
+	.options =
+		OPTIONS_MACHINE | OPTIONS_REGS | OPTIONS_ROUNDTRIP | OPTIONS_RESTORE | OPTIONS_RUNNING | OPTIONS_JSON,
 	.arguments_max = 1,
 	.run = roundtrip,
 };

@@ -64,8 +64,8 @@ int snapshot_take(struct vm *vm, const char *path, struct error *err)
 	vm->ports.state.checkpoints_taken++;
 	int status = save_image(vm, &image, err);
 	if (status == 0)
-		status = strcmp(path, "-") == 0 ? file_write_stream(&image, STDOUT_FILENO, "standard output", err) :
-						  file_write(&image, path, err);
+		status = strcmp(path, "-") == 0 ? file_write_stream(&image, STDOUT_FILENO, "standard output", err)
+						: file_write(&image, path, err);
 	if (status < 0)
 		vm->ports.state.checkpoints_taken--;
 	image_done(&image);
@@ -90,15 +90,15 @@ static int use_guest(const struct options *options, struct boot_request *request
 {
 	const struct guest *guest = guest_find(options->guest);
 	if (guest == NULL)
-		return error_set(err, ERROR_USAGE, "--guest %s: no such guest; stasis guests lists them", options->guest);
+		return error_set(err, ERROR_USAGE, "--guest %s: no such guest; stasis guests lists them",
+				 options->guest);
 	if (guest->cannot[options->irqchip] != NULL)
 		return error_set(err, ERROR_USAGE, "--guest %s: not with this --irqchip: %s", guest->name,
 				 guest->cannot[options->irqchip]);
 	if (options->cpus < guest->vcpus_min || options->cpus > guest->vcpus_max)
-		return error_set(err, ERROR_USAGE, "--guest %s --cpus %u: it takes %u to %u", guest->name, options->cpus,
-				 guest->vcpus_min, guest->vcpus_max);
-	request->image =
-		(struct boot_file){ .name = guest->name, .contents = guest_image(guest) };
+		return error_set(err, ERROR_USAGE, "--guest %s --cpus %u: it takes %u to %u", guest->name,
+				 options->cpus, guest->vcpus_min, guest->vcpus_max);
+	request->image = (struct boot_file){ .name = guest->name, .contents = guest_image(guest) };
 	request->kind = guest->is_long ? BOOT_FLAT_LONG : BOOT_FLAT_REAL;
 	return 0;
 }
@@ -107,7 +107,8 @@ static int use_file(const struct options *options, struct boot_files *files, str
 		    struct error *err)
 {
 	if (options->nr_arguments == 0)
-		return error_set(err, ERROR_USAGE, "neither an image nor --guest is named; stasis guests lists the guests");
+		return error_set(err, ERROR_USAGE,
+				 "neither an image nor --guest is named; stasis guests lists the guests");
 	int status = io_read_file(options->arguments[0], BOOT_IMAGE_MAX, &files->image, err);
 	request->image = (struct boot_file){ .name = options->arguments[0], .contents = buffer_bytes(&files->image) };
 	return status;
@@ -119,9 +120,8 @@ static int use_modules(const struct options *options, struct boot_files *files, 
 	int status = 0;
 	for (unsigned i = 0; i < options->nr_modules && status == 0; i++) {
 		status = io_read_file(options->modules[i], BOOT_IMAGE_MAX, &files->modules[i], err);
-		request->modules[request->nr_modules++] = (struct boot_file){
-			.name = options->modules[i], .contents = buffer_bytes(&files->modules[i])
-		};
+		request->modules[request->nr_modules++] =
+			(struct boot_file){ .name = options->modules[i], .contents = buffer_bytes(&files->modules[i]) };
 	}
 	return status;
 }
@@ -147,8 +147,8 @@ int options_boot(const struct options *options, int kvm_fd, const struct vm_ops 
 	if (options->guest != NULL && options->nr_arguments > 0)
 		return error_set(err, ERROR_USAGE, "both an image, %s, and --guest %s are named", options->arguments[0],
 				 options->guest);
-	int status = options->guest != NULL ? use_guest(options, &request, err) :
-					      use_file(options, &files, &request, err);
+	int status =
+		options->guest != NULL ? use_guest(options, &request, err) : use_file(options, &files, &request, err);
 	if (status == 0)
 		status = use_modules(options, &files, &request, err);
 	if (status == 0)
@@ -158,7 +158,9 @@ int options_boot(const struct options *options, int kvm_fd, const struct vm_ops 
 		if (options->restore.reg_access == KVM_REG_ACCESS_ONE_REG && !kvm_reg_has_one_reg(kvm_fd)) {
 			vm_free(*ret);
 			*ret = NULL;
-			status = error_set(err, ERROR_NO_KVM, "--regs one-reg: this kernel has no KVM_CAP_ONE_REG (Linux 6.18 and newer have)");
+			status = error_set(
+				err, ERROR_NO_KVM,
+				"--regs one-reg: this kernel has no KVM_CAP_ONE_REG (Linux 6.18 and newer have)");
 		}
 	}
 	boot_files_done(&files);

@@ -38,23 +38,22 @@ struct error {
 int error_set(struct error *err, enum error_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As error_set(), with ": " and the text of the current errno behind it. */
-int error_errno(struct error *err, enum error_code code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+int error_errno(struct error *err, enum error_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " in front of the text of *err; returns -err->code. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Compilers and analyzers do not look into another file: here they see that an error is never 0, so that what is set only
- * without one is not taken for missing.
+ * Compilers and analyzers do not look into another file: here they see that an error is never 0, so that what is set
+ * only without one is not taken for missing.
  */
 static inline int error_status(int status)
 {
 	assert(status < 0);
 	return status;
 }
-#define error_set(...) error_status(error_set(__VA_ARGS__))
-#define error_errno(...) error_status(error_errno(__VA_ARGS__))
+#define error_set(...)    error_status(error_set(__VA_ARGS__))
+#define error_errno(...)  error_status(error_errno(__VA_ARGS__))
 #define error_prefix(...) error_status(error_prefix(__VA_ARGS__))
 
 /* The code for an errno of open(2) or stat(2) on an input file: no input, no permission, or otherwise. */

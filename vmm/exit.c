@@ -8,14 +8,14 @@
 
 #include "vcpu.h"
 
-#define CR0_PE (1ull << 0)
-#define CR0_PG (1ull << 31)
-#define EFER_LMA (1ull << 10)
+#define CR0_PE      (1ull << 0)
+#define CR0_PG      (1ull << 31)
+#define EFER_LMA    (1ull << 10)
 #define SHOWN_BYTES 15 /* the longest instruction (SDM volume 2, 2.3.11) */
 
 /* Where the CPU starts after INIT or RESET (SDM volume 3, table 10-1). */
 #define RESET_CS_SELECTOR 0xf000
-#define RESET_RIP 0xfff0
+#define RESET_RIP         0xfff0
 
 __attribute__((format(printf, 4, 5))) static void append(char *text, size_t size, size_t *used, const char *format, ...)
 {
@@ -69,11 +69,11 @@ void exit_describe(const struct vcpu *vcpu, char *ret, size_t size)
 		const char *name;
 		uint64_t value;
 	} rows[] = {
-		{ "rax", r.rax }, { "rbx", r.rbx }, { "rcx", r.rcx }, { "rdx", r.rdx },	      { "rsi", r.rsi },
-		{ "rdi", r.rdi }, { "rbp", r.rbp }, { "rsp", r.rsp }, { "r8", r.r8 },	      { "r9", r.r9 },
-		{ "r10", r.r10 }, { "r11", r.r11 }, { "r12", r.r12 }, { "r13", r.r13 },	      { "r14", r.r14 },
-		{ "r15", r.r15 }, { "rip", r.rip }, { "rflags", r.rflags }, { "cr0", s.cr0 }, { "cr2", s.cr2 },
-		{ "cr3", s.cr3 }, { "cr4", s.cr4 }, { "efer", s.efer },	    { "ss", s.ss.selector },
+		{ "rax", r.rax }, { "rbx", r.rbx }, { "rcx", r.rcx },       { "rdx", r.rdx },        { "rsi", r.rsi },
+		{ "rdi", r.rdi }, { "rbp", r.rbp }, { "rsp", r.rsp },       { "r8", r.r8 },          { "r9", r.r9 },
+		{ "r10", r.r10 }, { "r11", r.r11 }, { "r12", r.r12 },       { "r13", r.r13 },        { "r14", r.r14 },
+		{ "r15", r.r15 }, { "rip", r.rip }, { "rflags", r.rflags }, { "cr0", s.cr0 },        { "cr2", s.cr2 },
+		{ "cr3", s.cr3 }, { "cr4", s.cr4 }, { "efer", s.efer },     { "ss", s.ss.selector },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		append(ret, size, &used, "%s%s=%" PRIx64, i % 8 == 0 ? (i == 0 ? "" : "\n") : " ", rows[i].name,
@@ -93,7 +93,8 @@ __attribute__((format(printf, 2, 3))) static void fail(struct vcpu *vcpu, const 
 	const struct mapped_file *file = memory_file(&vcpu->vm->memory);
 	size_t used = 0;
 	va_list args;
-	/* Where the guest's page tables or handlers are gone, so is its sense: the file is the reason, whatever came of it. */
+	/* Where the guest's page tables or handlers are gone, so is its sense: the file is the reason, whatever came of
+	 * it. */
 	if (file != NULL && mapped_file_has_shrunk(file)) {
 		report_lost_file(vcpu, file);
 		return;
@@ -157,7 +158,8 @@ void exit_run_failed(struct vcpu *vcpu)
 	vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
 }
 
-/* Where KVM emulates an access to RAM that it cannot reach, it takes it for MMIO; so it does with a write to ROM, rightly. */
+/* Where KVM emulates an access to RAM that it cannot reach, it takes it for MMIO; so it does with a write to ROM,
+ * rightly. */
 static bool is_lost_ram(const struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
@@ -192,7 +194,8 @@ static void handle_shutdown(struct vcpu *vcpu)
 	kvm_call(vcpu->fd, KVM_GET_REGS, &regs);
 	kvm_call(vcpu->fd, KVM_GET_SREGS, &sregs);
 	if (regs.rip == RESET_RIP && sregs.cs.selector == RESET_CS_SELECTOR)
-		fail(vcpu, "triple fault; this KVM has reset the vCPU, so where it happened is lost.  After the reset:");
+		fail(vcpu,
+		     "triple fault; this KVM has reset the vCPU, so where it happened is lost.  After the reset:");
 	else
 		fail(vcpu, "triple fault");
 }

@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define DEVICE "/dev/kvm"
+#define DEVICE     "/dev/kvm"
 #define HOSTS_HINT "or run it on an emulated host (tests/hosts/)"
 
 /* What Stasis cannot do without; everything else it asks for when it needs it. */
@@ -44,11 +44,11 @@ int kvm_enable_capability(int vm_fd, unsigned capability, uint64_t arg)
 }
 
 /*
- * Guests get the large state of AMX only if the process asks for it before its first vCPU (Documentation/arch/x86/xstate.rst).
- * CPUs and kernels without it refuse, and then KVM does not offer it either.
+ * Guests get the large state of AMX only if the process asks for it before its first vCPU
+ * (Documentation/arch/x86/xstate.rst). CPUs and kernels without it refuse, and then KVM does not offer it either.
  */
 #define ARCH_REQ_XCOMP_GUEST_PERM 0x1025
-#define XFEATURE_TILEDATA 18
+#define XFEATURE_TILEDATA         18
 
 static void ask_for_amx(void)
 {
@@ -61,7 +61,8 @@ static int open_error(struct error *err)
 	case EACCES:
 	case EPERM:
 		return error_errno(err, ERROR_PERMISSION,
-				   DEVICE ": may not be opened; join the kvm group (usermod -aG kvm $USER), " HOSTS_HINT);
+				   DEVICE
+				   ": may not be opened; join the kvm group (usermod -aG kvm $USER), " HOSTS_HINT);
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
@@ -80,16 +81,17 @@ int kvm_open(struct error *err)
 		return open_error(err);
 	int status, version = kvm_call_value(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
-		status = error_set(err, ERROR_NO_KVM, DEVICE ": its API version is %d, expected %d; " HOSTS_HINT, version,
-				   KVM_API_VERSION);
+		status = error_set(err, ERROR_NO_KVM, DEVICE ": its API version is %d, expected %d; " HOSTS_HINT,
+				   version, KVM_API_VERSION);
 		goto fail;
 	}
 	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
 		if (kvm_capability(fd, required[i].capability) == 0) {
-			status = error_set(err, ERROR_NO_KVM,
-					   DEVICE ": this kernel has no %s, which is needed for %s; take a newer kernel, "
-					   HOSTS_HINT,
-					   required[i].name, required[i].used_for);
+			status = error_set(
+				err, ERROR_NO_KVM,
+				DEVICE
+				": this kernel has no %s, which is needed for %s; take a newer kernel, " HOSTS_HINT,
+				required[i].name, required[i].used_for);
 			goto fail;
 		}
 	}
@@ -100,20 +102,23 @@ fail:
 	return status;
 }
 
-#define NAME(request) { request, #request }
+#define NAME(request)                                                                                                  \
+	{                                                                                                              \
+		request, #request                                                                                      \
+	}
 static const struct {
 	unsigned long request;
 	const char *name;
 } request_names[] = {
-	NAME(KVM_GET_REGS),	   NAME(KVM_SET_REGS),	     NAME(KVM_GET_SREGS),      NAME(KVM_SET_SREGS),
-	NAME(KVM_GET_SREGS2),	   NAME(KVM_SET_SREGS2),     NAME(KVM_GET_XSAVE),      NAME(KVM_GET_XSAVE2),
-	NAME(KVM_SET_XSAVE),	   NAME(KVM_GET_XCRS),	     NAME(KVM_SET_XCRS),       NAME(KVM_GET_DEBUGREGS),
-	NAME(KVM_SET_DEBUGREGS),   NAME(KVM_GET_LAPIC),	     NAME(KVM_SET_LAPIC),      NAME(KVM_GET_MP_STATE),
-	NAME(KVM_SET_MP_STATE),	   NAME(KVM_GET_VCPU_EVENTS), NAME(KVM_SET_VCPU_EVENTS), NAME(KVM_GET_NESTED_STATE),
-	NAME(KVM_SET_NESTED_STATE), NAME(KVM_GET_CPUID2),    NAME(KVM_SET_CPUID2),     NAME(KVM_GET_IRQCHIP),
-	NAME(KVM_SET_IRQCHIP),	   NAME(KVM_GET_PIT2),	     NAME(KVM_SET_PIT2),       NAME(KVM_GET_CLOCK),
-	NAME(KVM_SET_CLOCK),	   NAME(KVM_GET_ONE_REG),    NAME(KVM_SET_ONE_REG),    NAME(KVM_GET_REG_LIST),
-	NAME(KVM_GET_MSRS),	   NAME(KVM_SET_MSRS),
+	NAME(KVM_GET_REGS),         NAME(KVM_SET_REGS),        NAME(KVM_GET_SREGS),       NAME(KVM_SET_SREGS),
+	NAME(KVM_GET_SREGS2),       NAME(KVM_SET_SREGS2),      NAME(KVM_GET_XSAVE),       NAME(KVM_GET_XSAVE2),
+	NAME(KVM_SET_XSAVE),        NAME(KVM_GET_XCRS),        NAME(KVM_SET_XCRS),        NAME(KVM_GET_DEBUGREGS),
+	NAME(KVM_SET_DEBUGREGS),    NAME(KVM_GET_LAPIC),       NAME(KVM_SET_LAPIC),       NAME(KVM_GET_MP_STATE),
+	NAME(KVM_SET_MP_STATE),     NAME(KVM_GET_VCPU_EVENTS), NAME(KVM_SET_VCPU_EVENTS), NAME(KVM_GET_NESTED_STATE),
+	NAME(KVM_SET_NESTED_STATE), NAME(KVM_GET_CPUID2),      NAME(KVM_SET_CPUID2),      NAME(KVM_GET_IRQCHIP),
+	NAME(KVM_SET_IRQCHIP),      NAME(KVM_GET_PIT2),        NAME(KVM_SET_PIT2),        NAME(KVM_GET_CLOCK),
+	NAME(KVM_SET_CLOCK),        NAME(KVM_GET_ONE_REG),     NAME(KVM_SET_ONE_REG),     NAME(KVM_GET_REG_LIST),
+	NAME(KVM_GET_MSRS),         NAME(KVM_SET_MSRS),
 };
 #undef NAME
 

@@ -22,7 +22,7 @@ int kvm_ioctl(int fd, unsigned long request, void *arg);
 		 int unused;                                                                                           \
 	 }))
 
-#define kvm_call(fd, request, arg) kvm_ioctl((fd), (request) + KVM_CHECK_SIZE(request, arg), (arg))
+#define kvm_call(fd, request, arg)       kvm_ioctl((fd), (request) + KVM_CHECK_SIZE(request, arg), (arg))
 #define kvm_call_sized(fd, request, arg) kvm_ioctl((fd), (request), (arg))
 int kvm_call_value(int fd, unsigned long request, unsigned long value);
 

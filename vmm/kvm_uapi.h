@@ -32,7 +32,7 @@
 #endif
 
 /* The names of the interface as first proposed (up to v13 of the series) for the same numbers. */
-#define KVM_X86_REG_TYPE_SYNTHETIC_MSR KVM_X86_REG_TYPE_KVM
+#define KVM_X86_REG_TYPE_SYNTHETIC_MSR   KVM_X86_REG_TYPE_KVM
 #define KVM_X86_REG_SYNTHETIC_MSR(index) KVM_X86_REG_KVM(index)
 
 #ifndef KVM_CAP_X86_TRIPLE_FAULT_EVENT

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#define VECTOR_FIRST 16u /* lower ones are errors (SDM volume 3, 11.5.2) */
+#define VECTOR_FIRST                  16u /* lower ones are errors (SDM volume 3, 11.5.2) */
 #define VECTOR_REGISTER(base, vector) ((base) + (vector) / 32 * 16)
-#define VECTOR_BIT(vector)	      (1u << (vector) % 32)
+#define VECTOR_BIT(vector)            (1u << (vector) % 32)
 
 uint32_t lapic_get(const struct kvm_lapic_state *lapic, uint32_t offset)
 {

@@ -7,12 +7,12 @@
  * pages for a TSS and one for an identity map to run real mode without "unrestricted guest".
  */
 #define IDENTITY_MAP_ADDRESS 0xfeffc000
-#define TSS_ADDRESS 0xfeffd000
+#define TSS_ADDRESS          0xfeffd000
 
 /* As many machine-check banks as QEMU gives a guest (the kernel's own default is 32). */
-#define MCE_BANKS 10
-#define MCG_CTL_P (1ull << 8)  /* SDM volume 3, 16.3.1.1: IA32_MCG_CTL is there */
-#define MCG_SER_P (1ull << 24) /* software error recovery */
+#define MCE_BANKS      10
+#define MCG_CTL_P      (1ull << 8)  /* SDM volume 3, 16.3.1.1: IA32_MCG_CTL is there */
+#define MCG_SER_P      (1ull << 24) /* software error recovery */
 #define MCG_BANKS_MASK 0xffull
 
 static const struct {
@@ -50,9 +50,10 @@ int machine_check(const struct machine *machine, struct error *err)
 		return error_set(err, ERROR_DATA, "interrupt controller %u: expected 0 (none), 1 (split) or 2 (full)",
 				 machine->irqchip);
 	if (machine->irqchip == IRQCHIP_NONE && machine->nr_vcpus > 1)
-		return error_set(err, ERROR_DATA,
-				 "%u vCPUs without an interrupt controller: expected 1, for others could not be started",
-				 machine->nr_vcpus);
+		return error_set(
+			err, ERROR_DATA,
+			"%u vCPUs without an interrupt controller: expected 1, for others could not be started",
+			machine->nr_vcpus);
 	if (machine->capabilities >> MACHINE_CAPABILITIES != 0)
 		return error_set(err, ERROR_DATA, "machine capabilities 0x%" PRIx64 ": unknown bits set",
 				 machine->capabilities);

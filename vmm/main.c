@@ -5,16 +5,17 @@
 #include "crash.h"
 
 static const struct command *const commands[] = {
-	&command_run,	  &command_roundtrip, &command_restore, &command_compare, &command_inspect,
-	&command_verify,  &command_check,     &command_host,	&command_guests,
+	&command_run,    &command_roundtrip, &command_restore, &command_compare, &command_inspect,
+	&command_verify, &command_check,     &command_host,    &command_guests,
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void print_usage(FILE *out)
 {
-	fprintf(out, "usage: stasis COMMAND [OPTIONS] [ARGUMENTS]\n\n"
-		     "Takes the whole state of a KVM virtual machine to a file, puts it into a new machine, and proves by\n"
-		     "comparison, field by field and by name, that everything arrived.\n\n");
+	fprintf(out,
+		"usage: stasis COMMAND [OPTIONS] [ARGUMENTS]\n\n"
+		"Takes the whole state of a KVM virtual machine to a file, puts it into a new machine, and proves by\n"
+		"comparison, field by field and by name, that everything arrived.\n\n");
 	for (size_t i = 0; i < NR_COMMANDS; i++) {
 		char call[64];
 		snprintf(call, sizeof(call), "%s %s", commands[i]->name, commands[i]->arguments);

@@ -12,12 +12,12 @@
 #include "mapped_file.h"
 
 #define MEMORY_REGIONS_MAX 4
-#define MEMORY_PAGE 4096u
-#define MEMORY_LOW_MAX 0xc0000000ull   /* RAM from 0 goes at most up to here */
-#define MEMORY_HIGH_GPA 0x100000000ull /* and goes on here */
-#define MEMORY_RAM_MIN (1ull << 20)
-#define MEMORY_RAM_MAX (1ull << 40)
-#define MEMORY_ROM_MAX (16ull << 20) /* a ROM ends at 4 GiB and stays clear of the APICs at 0xfec00000 */
+#define MEMORY_PAGE        4096u
+#define MEMORY_LOW_MAX     0xc0000000ull  /* RAM from 0 goes at most up to here */
+#define MEMORY_HIGH_GPA    0x100000000ull /* and goes on here */
+#define MEMORY_RAM_MIN     (1ull << 20)
+#define MEMORY_RAM_MAX     (1ull << 40)
+#define MEMORY_ROM_MAX     (16ull << 20) /* a ROM ends at 4 GiB and stays clear of the APICs at 0xfec00000 */
 
 enum memory_flags {
 	MEMORY_ROM = 1, /* the guest may read and execute, not write */
@@ -31,8 +31,8 @@ struct memory_range {
 
 struct memory_region {
 	struct memory_range range;
-	uint8_t *hva;		  /* mapped by memory_*, unmapped by memory_done() */
-	int fd;			  /* the memfd behind it, or -1 where it is mapped from a snapshot */
+	uint8_t *hva;             /* mapped by memory_*, unmapped by memory_done() */
+	int fd;                   /* the memfd behind it, or -1 where it is mapped from a snapshot */
 	struct mapped_file *file; /* the snapshot that it is mapped from, or NULL; owned */
 };
 
@@ -71,8 +71,9 @@ bool memory_write(const struct memory *memory, uint64_t gpa, const void *data, u
 bool memory_read(const struct memory *memory, uint64_t gpa, void *ret, uint64_t size);
 
 /*
- * The next stretch of a region, at or behind offset, that may hold anything but zeros: *ret_start and *ret_end are offsets in
- * the region.  False where there is none.  What it leaves out was never touched, and reading it would take memory.
+ * The next stretch of a region, at or behind offset, that may hold anything but zeros: *ret_start and *ret_end are
+ * offsets in the region.  False where there is none.  What it leaves out was never touched, and reading it would take
+ * memory.
  */
 bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
 

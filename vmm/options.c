@@ -50,8 +50,9 @@ static bool parse_with_unit(const char *text, const struct unit *units, size_t n
 
 bool parse_size(const char *text, uint64_t *ret_bytes)
 {
-	static const struct unit units[] = { { "", 1 },		 { "K", 1ull << 10 }, { "M", 1ull << 20 },
-					     { "G", 1ull << 30 }, { "T", 1ull << 40 } };
+	static const struct unit units[] = {
+		{ "", 1 }, { "K", 1ull << 10 }, { "M", 1ull << 20 }, { "G", 1ull << 30 }, { "T", 1ull << 40 }
+	};
 	return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), ret_bytes);
 }
 
@@ -243,7 +244,8 @@ static int add_without(struct options *options, const char *value, struct error 
 	if (options->restore.nr_without == RESTORE_NAMES_MAX)
 		return error_set(err, ERROR_USAGE, "--without %s: at most %d names", value, RESTORE_NAMES_MAX);
 	if (component_by_name(value) == NULL && !kvm_reg_parse(value, &id))
-		return wrong(err, "without", value, "a register's or a component's name, as stasis inspect prints them");
+		return wrong(err, "without", value,
+			     "a register's or a component's name, as stasis inspect prints them");
 	options->restore.without[options->restore.nr_without++] = value;
 	return 0;
 }
@@ -341,10 +343,11 @@ static const struct {
 static int refuse_option(char **argv, struct error *err)
 {
 	if (optopt >= FIRST_CODE)
-		return error_set(err, ERROR_USAGE, "%s --%s: takes no argument", argv[0], rows[optopt - FIRST_CODE].name);
+		return error_set(err, ERROR_USAGE, "%s --%s: takes no argument", argv[0],
+				 rows[optopt - FIRST_CODE].name);
 	if (optopt != 0)
-		return error_set(err, ERROR_USAGE, "%s -%c: no such option; stasis %s --help lists them", argv[0], optopt,
-				 argv[0]);
+		return error_set(err, ERROR_USAGE, "%s -%c: no such option; stasis %s --help lists them", argv[0],
+				 optopt, argv[0]);
 	return error_set(err, ERROR_USAGE, "%s %s: no such option; stasis %s --help lists them", argv[0],
 			 argv[optind - 1], argv[0]);
 }

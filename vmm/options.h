@@ -31,7 +31,7 @@ enum trigger_kind { TRIGGER_NONE, TRIGGER_CHECKPOINT, TRIGGER_EXITS, TRIGGER_AFT
 
 struct trigger {
 	enum trigger_kind kind;
-	bool has_value;	/* of a checkpoint: only this number */
+	bool has_value; /* of a checkpoint: only this number */
 	uint64_t value; /* checkpoint's number, number of exits, or microseconds */
 };
 

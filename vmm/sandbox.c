@@ -12,26 +12,57 @@
 
 /* What a running machine uses: its vCPUs and their threads, console, waiting, memory, the end. */
 static const uint16_t running[] = {
-	SYS_read, SYS_write, SYS_writev, SYS_close, SYS_poll, SYS_ppoll, SYS_futex, SYS_lseek,
-	SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_mremap, SYS_brk,
-	SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_yield, SYS_exit, SYS_exit_group,
-	SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_restart_syscall,
-	SYS_getpid, SYS_gettid, SYS_tgkill, SYS_getpgrp, SYS_sigaltstack, SYS_clock_gettime, SYS_clock_nanosleep,
-	SYS_getrandom, SYS_uname, SYS_fstat, SYS_newfstatat, SYS_prlimit64,
+	SYS_read,
+	SYS_write,
+	SYS_writev,
+	SYS_close,
+	SYS_poll,
+	SYS_ppoll,
+	SYS_futex,
+	SYS_lseek,
+	SYS_mmap,
+	SYS_munmap,
+	SYS_mprotect,
+	SYS_madvise,
+	SYS_mremap,
+	SYS_brk,
+	SYS_clone,
+	SYS_clone3,
+	SYS_set_robust_list,
+	SYS_rseq,
+	SYS_sched_yield,
+	SYS_exit,
+	SYS_exit_group,
+	SYS_rt_sigaction,
+	SYS_rt_sigprocmask,
+	SYS_rt_sigreturn,
+	SYS_rt_sigtimedwait,
+	SYS_restart_syscall,
+	SYS_getpid,
+	SYS_gettid,
+	SYS_tgkill,
+	SYS_getpgrp,
+	SYS_sigaltstack,
+	SYS_clock_gettime,
+	SYS_clock_nanosleep,
+	SYS_getrandom,
+	SYS_uname,
+	SYS_fstat,
+	SYS_newfstatat,
+	SYS_prlimit64,
 };
 
 /* What writing a snapshot uses besides; qsort() of glibc 2.36 asks how much memory there is before it takes some. */
 static const uint16_t creating[] = {
-	SYS_openat, SYS_pread64, SYS_pwrite64, SYS_flock, SYS_fchmod, SYS_ftruncate, SYS_fsync, SYS_rename,
-	SYS_renameat, SYS_renameat2, SYS_unlink,
-	SYS_unlinkat, SYS_linkat, SYS_readlink, SYS_readlinkat, SYS_lstat, SYS_stat, SYS_getcwd, SYS_fcntl, SYS_dup,
-	SYS_sysinfo,
+	SYS_openat,     SYS_pread64,  SYS_pwrite64,  SYS_flock,  SYS_fchmod,   SYS_ftruncate, SYS_fsync,
+	SYS_rename,     SYS_renameat, SYS_renameat2, SYS_unlink, SYS_unlinkat, SYS_linkat,    SYS_readlink,
+	SYS_readlinkat, SYS_lstat,    SYS_stat,      SYS_getcwd, SYS_fcntl,    SYS_dup,       SYS_sysinfo,
 };
 
 /* Types of ioctl requests: KVM's, and the terminal's. */
 #define IOCTL_TYPE_MASK (_IOC_TYPEMASK << _IOC_TYPESHIFT)
-#define TERMINAL_TYPE ('T' << _IOC_TYPESHIFT)
-#define KVM_TYPE (KVMIO << _IOC_TYPESHIFT)
+#define TERMINAL_TYPE   ('T' << _IOC_TYPESHIFT)
+#define KVM_TYPE        (KVMIO << _IOC_TYPESHIFT)
 
 #define INSTRUCTIONS_MAX 256
 

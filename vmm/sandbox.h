@@ -1,6 +1,6 @@
 /*
- * The process holds as little as it can once the guest runs: no new privileges, and a seccomp filter that ends it on any
- * system call that running, snapshotting and ending a machine do not use.
+ * The process holds as little as it can once the guest runs: no new privileges, and a seccomp filter that ends it on
+ * any system call that running, snapshotting and ending a machine do not use.
  */
 #ifndef STASIS_VMM_SANDBOX_H
 #define STASIS_VMM_SANDBOX_H

@@ -18,12 +18,12 @@ struct session {
 	const struct options *options;
 	int input_fd, output_fd; /* input_fd is -1 where the console has no input */
 	struct terminal terminal;
-	bool taken;		/* the trigger's snapshot was taken */
-	unsigned nr_taken;	/* snapshots, for numbering */
+	bool taken;             /* the trigger's snapshot was taken */
+	unsigned nr_taken;      /* snapshots, for numbering */
 	_Atomic bool is_closed; /* nobody reads the console any more */
 	uint8_t input[INPUT_SIZE];
-	size_t input_size;	/* bytes that the UART had no room for yet */
-	int64_t deadline_us;	/* of TRIGGER_AFTER; 0: none */
+	size_t input_size;   /* bytes that the UART had no room for yet */
+	int64_t deadline_us; /* of TRIGGER_AFTER; 0: none */
 	bool is_over;
 	int status;
 };
@@ -81,8 +81,8 @@ static int take_snapshot(struct session *session, struct vm *vm, struct error *e
 	char path[4096];
 	if (session->nr_taken > 0 && strcmp(base, "-") == 0)
 		return error_set(err, ERROR_USAGE, "standard output has one already");
-	int n = session->nr_taken == 0 ? snprintf(path, sizeof(path), "%s", base) :
-					 snprintf(path, sizeof(path), "%s.%u", base, session->nr_taken);
+	int n = session->nr_taken == 0 ? snprintf(path, sizeof(path), "%s", base)
+				       : snprintf(path, sizeof(path), "%s.%u", base, session->nr_taken);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return error_set(err, ERROR_USAGE, "%s: a name of more than %zu bytes", base, sizeof(path) - 8);
 	int status = snapshot_take(vm, path, err);
@@ -93,7 +93,8 @@ static int take_snapshot(struct session *session, struct vm *vm, struct error *e
 	return status;
 }
 
-/* Takes the snapshot that --at asked for; the machine is paused.  A failed one does not end a guest that is to go on. */
+/* Takes the snapshot that --at asked for; the machine is paused.  A failed one does not end a guest that is to go on.
+ */
 static int trigger(struct session *session, struct vm *vm, struct error *err)
 {
 	session->taken = true;

@@ -10,7 +10,9 @@ static int check_address_bits(const struct memory *memory, const struct cpuid *c
 	const struct memory_range *last = &memory->regions[memory->nr_regions - 1].range;
 	unsigned bits = cpuid_get(cpuid, 0x80000008, 0, CPUID_EAX) & 0xff;
 	if (bits != 0 && bits < 64 && (last->gpa + last->size - 1) >> bits != 0)
-		return error_set(err, ERROR_USAGE, "RAM up to 0x%" PRIx64 ": the guest's CPUID has %u address bits; take less, or --cpu host",
+		return error_set(err, ERROR_USAGE,
+				 "RAM up to 0x%" PRIx64
+				 ": the guest's CPUID has %u address bits; take less, or --cpu host",
 				 last->gpa + last->size - 1, bits);
 	return 0;
 }
@@ -80,7 +82,8 @@ static int make_cpuid(const struct setup *setup, int kvm_fd, struct cpuid *ret, 
 	return status;
 }
 
-/* Without a LAPIC, CPUID does not show one either: KVM sets its bit as long as this one is set (SDM volume 3, 11.4.3). */
+/* Without a LAPIC, CPUID does not show one either: KVM sets its bit as long as this one is set (SDM volume 3, 11.4.3).
+ */
 #define APIC_BASE_ENABLE (1ull << 11)
 
 static int load(struct vm *vm, const struct boot_loader *loader, const struct boot_request *request, struct error *err)

@@ -128,7 +128,8 @@ static void handle(int signal_number, void (*handler)(int), unsigned flags)
 	struct sigaction action = { .sa_handler = handler, .sa_flags = (int)flags }, old;
 	/* No handler interrupts another. */
 	sigfillset(&action.sa_mask);
-	/* What the process was started to ignore (nohup, a shell's background job), it goes on ignoring; crash.c has SIGBUS. */
+	/* What the process was started to ignore (nohup, a shell's background job), it goes on ignoring; crash.c has
+	 * SIGBUS. */
 	if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
 		sigaction(signal_number, &action, NULL);
 }

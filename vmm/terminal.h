@@ -46,8 +46,8 @@ void terminal_close(struct terminal *terminal);
 
 /*
  * Installs handlers for the signals that end, crash or stop the process: they put the terminal back and raise the
- * signal again, and raw mode returns when a stopped process goes on.  Signals that are ignored, or that have a handler, stay so.
- * One terminal a process; it must stay where it is until it is closed.
+ * signal again, and raw mode returns when a stopped process goes on.  Signals that are ignored, or that have a handler,
+ * stay so. One terminal a process; it must stay where it is until it is closed.
  */
 void terminal_guard(const struct terminal *terminal);
 

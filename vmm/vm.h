@@ -28,7 +28,7 @@
  */
 struct machine {
 	uint32_t nr_vcpus;
-	uint32_t irqchip; /* IRQCHIP_* */
+	uint32_t irqchip;                           /* IRQCHIP_* */
 	uint64_t tss_address, identity_map_address; /* what VMX needs for real mode; unused by SVM */
 	uint64_t mcg_cap;      /* IA32_MCG_CAP, set with KVM_X86_SETUP_MCE; 0: the kernel's default */
 	uint64_t capabilities; /* bits of enum machine_capability that were enabled */
@@ -46,7 +46,8 @@ enum machine_capability {
 
 const char *machine_capability_name(enum machine_capability capability);
 
-/* Fills in what a new machine gets on this host: addresses, MCE banks, capabilities.  Its ranges are left as they are. */
+/* Fills in what a new machine gets on this host: addresses, MCE banks, capabilities.  Its ranges are left as they are.
+ */
 void machine_defaults(struct machine *machine, int kvm_fd);
 
 /* Is this a machine that can be made?  Errors name the field. */
@@ -59,9 +60,9 @@ int machine_enable_capabilities(const struct machine *machine, int vm_fd, struct
 enum vm_event_kind {
 	VM_EVENT_NONE,
 	VM_EVENT_CHECKPOINT, /* value: what the guest wrote to the checkpoint port */
-	VM_EVENT_EXITS,	     /* the number of exits that was asked for is reached */
-	VM_EVENT_EXIT,	     /* value: what the guest wrote to the exit port */
-	VM_EVENT_RESET,	     /* the guest asked for a reset */
+	VM_EVENT_EXITS,      /* the number of exits that was asked for is reached */
+	VM_EVENT_EXIT,       /* value: what the guest wrote to the exit port */
+	VM_EVENT_RESET,      /* the guest asked for a reset */
 	VM_EVENT_HALTED,     /* HLT without an interrupt controller: nothing could wake the machine */
 	VM_EVENT_FAILED,     /* text: triple fault, an instruction that KVM cannot emulate, an error of KVM */
 };
@@ -83,16 +84,18 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool has_thread;
-	struct cpuid cpuid;	/* as it was set */
-	bool has_run;		/* it has been in KVM_RUN since it was last parked */
-	struct vm_event event;	/* under vm->lock: what it has to report */
-	bool timer_is_known; /* timer_count holds since it was parked */
-	uint32_t timer_count; /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands still */
+	struct cpuid cpuid;    /* as it was set */
+	bool has_run;          /* it has been in KVM_RUN since it was last parked */
+	struct vm_event event; /* under vm->lock: what it has to report */
+	bool timer_is_known;   /* timer_count holds since it was parked */
+	uint32_t timer_count;  /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands
+				  still */
 };
 
 /* What the machine tells its owner while it runs. */
 struct vm_ops {
-	/* A byte for the console, from the UART or a debug port.  Called with the devices' lock held, by vCPU threads. */
+	/* A byte for the console, from the UART or a debug port.  Called with the devices' lock held, by vCPU threads.
+	 */
 	void (*console)(void *context, uint8_t byte);
 	/* An exit for --trace-io; NULL: not traced. */
 	void (*trace)(void *context, unsigned vcpu, const char *text);
@@ -123,9 +126,9 @@ struct vm {
 	pthread_cond_t changed;
 	bool pause_wanted, stop_wanted;
 	unsigned nr_parked;
-	int event_fd;		     /* an eventfd, readable while a vCPU has an event to report */
-	_Atomic uint64_t exits;	     /* of all vCPUs together */
-	uint64_t exits_wanted;	     /* VM_EVENT_EXITS at this number; 0: never */
+	int event_fd;           /* an eventfd, readable while a vCPU has an event to report */
+	_Atomic uint64_t exits; /* of all vCPUs together */
+	uint64_t exits_wanted;  /* VM_EVENT_EXITS at this number; 0: never */
 };
 
 /*

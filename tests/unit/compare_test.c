@@ -255,9 +255,9 @@ struct sweep {
 
 static int change_leaf(const struct schema_leaf *leaf, void *context)
 {
-	static const enum finding_kind kinds[] = {
-		[FIELD_EXACT] = FINDING_DIFFERENT, [FIELD_VOLATILE] = FINDING_VOLATILE, [FIELD_PADDING] = FINDING_DIFFERENT
-	};
+	static const enum finding_kind kinds[] = { [FIELD_EXACT] = FINDING_DIFFERENT,
+						   [FIELD_VOLATILE] = FINDING_VOLATILE,
+						   [FIELD_PADDING] = FINDING_DIFFERENT };
 	struct sweep *sweep = context;
 	const char *component = sweep->component->name;
 	uint8_t *last = image_field(&b, component, 0, leaf->name) + leaf->size - 1;
@@ -344,9 +344,10 @@ END_TEST
 UNIT_MAIN_WITH(setup, teardown, "compare", equal_images_have_no_difference,
 	       a_difference_is_told_by_name_with_both_values, long_values_tell_where_they_differ,
 	       volatile_differences_come_last_with_their_reason, unknown_state_is_told_although_it_is_equal,
-	       registers_are_told_by_name_number_and_bits, entries_are_paired_by_key_in_any_order, what_only_one_has_is_told,
-	       entries_of_cpuid_are_told_by_leaf_and_register, registers_count_at_the_stage_at_which_they_are_put,
-	       sections_that_only_one_has_are_told, bytes_behind_a_struct_are_compared, stages_leave_the_rest_out,
+	       registers_are_told_by_name_number_and_bits, entries_are_paired_by_key_in_any_order,
+	       what_only_one_has_is_told, entries_of_cpuid_are_told_by_leaf_and_register,
+	       registers_count_at_the_stage_at_which_they_are_put, sections_that_only_one_has_are_told,
+	       bytes_behind_a_struct_are_compared, stages_leave_the_rest_out,
 	       allowed_differences_are_told_and_do_no_harm, a_change_of_any_field_is_told_under_its_name,
 	       pages_are_told_in_runs, runs_do_not_reach_over_untouched_memory,
 	       regions_of_other_sizes_are_the_machines_difference)

@@ -35,7 +35,8 @@ START_TEST(ids_say_what_a_component_belongs_to)
 	for (size_t i = 0; i < component_table_size; i++) {
 		const struct component *component = &component_table[i];
 		bool is_vcpus = component->id >= 32 && component->id < 64;
-		ck_assert_msg((component->scope == COMPONENT_VCPU) == is_vcpus, "%s has id %u", component->name, component->id);
+		ck_assert_msg((component->scope == COMPONENT_VCPU) == is_vcpus, "%s has id %u", component->name,
+			      component->id);
 		ck_assert_msg(component->id < 32 || component->stages != 1 << STAGE_MACHINE, "%s", component->name);
 	}
 }
@@ -61,8 +62,8 @@ START_TEST(rows_are_complete)
 		ck_assert_msg(c->key_size <= (c->schema->size), "%s: key_size", c->name);
 		/* A fixed group's struct is what its ioctls take. */
 		if (c->shape == COMPONENT_STRUCT && c->get != 0)
-			ck_assert_msg(_IOC_SIZE(c->get) == c->schema->size && _IOC_SIZE(c->set) == c->schema->size, "%s: size",
-				      c->name);
+			ck_assert_msg(_IOC_SIZE(c->get) == c->schema->size && _IOC_SIZE(c->set) == c->schema->size,
+				      "%s: size", c->name);
 	}
 }
 END_TEST
@@ -116,7 +117,7 @@ START_TEST(a_machine_has_what_its_controller_has)
 		unsigned instances[3]; /* of IRQCHIP_NONE with 1 vCPU, SPLIT and FULL with 4 */
 	} rows[] = {
 		{ "machine", { 1, 1, 1 } }, { "regs", { 1, 4, 4 } },   { "lapic", { 0, 4, 4 } },
-		{ "pit", { 0, 0, 1 } },	    { "ioapic", { 0, 0, 1 } }, { "uart", { 1, 1, 1 } },
+		{ "pit", { 0, 0, 1 } },     { "ioapic", { 0, 0, 1 } }, { "uart", { 1, 1, 1 } },
 	};
 	for (uint32_t irqchip = IRQCHIP_NONE; irqchip <= IRQCHIP_FULL; irqchip++) {
 		const struct machine machine = { .irqchip = irqchip, .nr_vcpus = irqchip == IRQCHIP_NONE ? 1 : 4 };
@@ -145,8 +146,8 @@ START_TEST(payloads_have_the_size_of_their_shape)
 		ck_assert_msg(component_validate(component, image_machine(&image), 0, payload, &err) == 0, "%s: %s",
 			      component->name, err.text);
 		payload.size = component->schema->size - 1;
-		ck_assert_msg(component_validate(component, image_machine(&image), 0, payload, &err) == -ERROR_DATA, "%s",
-			      component->name);
+		ck_assert_msg(component_validate(component, image_machine(&image), 0, payload, &err) == -ERROR_DATA,
+			      "%s", component->name);
 		ck_assert_ptr_nonnull(strstr(err.text, " bytes, expected "));
 		if (component->shape != COMPONENT_STRUCT)
 			continue;
@@ -183,11 +184,20 @@ START_TEST(contents_are_checked_before_kvm_sees_them)
 		const char *component, *field;
 		uint8_t value;
 	} rows[] = {
-		{ "machine", "nr_vcpus", 0 },	   { "machine", "irqchip", 3 },	    { "machine", "capabilities", 0xff },
-		{ "machine", "reserved", 1 },	   { "machine", "nr_ranges", 5 },   { "machine", "ranges[1].flags", 0xff },
-		{ "machine", "ranges[0].gpa", 1 }, { "uart", "rx_count", 17 },	    { "uart", "overrun", 2 },
-		{ "uart", "thre_pending", 2 },	   { "uart", "reserved", 1 },	    { "ports", "restored", 2 },
-		{ "ports", "reserved", 1 },	   { "nested", "size", 0 },
+		{ "machine", "nr_vcpus", 0 },
+		{ "machine", "irqchip", 3 },
+		{ "machine", "capabilities", 0xff },
+		{ "machine", "reserved", 1 },
+		{ "machine", "nr_ranges", 5 },
+		{ "machine", "ranges[1].flags", 0xff },
+		{ "machine", "ranges[0].gpa", 1 },
+		{ "uart", "rx_count", 17 },
+		{ "uart", "overrun", 2 },
+		{ "uart", "thre_pending", 2 },
+		{ "uart", "reserved", 1 },
+		{ "ports", "restored", 2 },
+		{ "ports", "reserved", 1 },
+		{ "nested", "size", 0 },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct image image;
@@ -225,6 +235,5 @@ START_TEST(an_image_is_copied_and_searched)
 END_TEST
 
 UNIT_MAIN("component", ids_and_names_are_unique, ids_say_what_a_component_belongs_to, rows_are_complete,
-	  the_plans_keep_the_order_facts, a_machine_has_what_its_controller_has,
-	  payloads_have_the_size_of_their_shape, a_key_stands_once, contents_are_checked_before_kvm_sees_them,
-	  an_image_is_copied_and_searched)
+	  the_plans_keep_the_order_facts, a_machine_has_what_its_controller_has, payloads_have_the_size_of_their_shape,
+	  a_key_stands_once, contents_are_checked_before_kvm_sees_them, an_image_is_copied_and_searched)

@@ -10,7 +10,8 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* What stands for the kernel: the registers of the one vCPU, and memory mapped at MAPPED in the guest's address space. */
+/* What stands for the kernel: the registers of the one vCPU, and memory mapped at MAPPED in the guest's address space.
+ */
 #define MAPPED 0xffff800000000000ull
 static struct kvm_regs regs;
 static struct kvm_sregs sregs;
@@ -116,8 +117,9 @@ START_TEST(real_mode_is_told_with_its_bytes)
 	regs = (struct kvm_regs){ .rip = 0x10, .rax = 0x1234, .rflags = 2 };
 	sregs = (struct kvm_sregs){ .cs = { .selector = 0x7bf, .base = 0x7bf0 } };
 	describe();
-	ck_assert_ptr_eq(strstr(text, "real mode, CS:RIP 07bf:10, bytes there: a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 aa ab ac ad ae\n"),
-			 text);
+	ck_assert_ptr_eq(
+		strstr(text, "real mode, CS:RIP 07bf:10, bytes there: a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 aa ab ac ad ae\n"),
+		text);
 	assert_says("rax=1234 ");
 	assert_says(" rflags=2 ");
 	ck_assert_int_ne(text[strlen(text) - 1], '\n');
@@ -236,7 +238,10 @@ START_TEST(ports_go_to_the_bus)
 	port(KVM_EXIT_IO_IN, 0xe9, 1, 2);
 	ck_assert_mem_eq(page.bytes + 4096, "11c", 3);
 	port(KVM_EXIT_IO_IN, 0x1234, 2, 1);
-	ck_assert_mem_eq(page.bytes + 4096, "\xff\xff" "c", 3);
+	ck_assert_mem_eq(page.bytes + 4096,
+			 "\xff\xff"
+			 "c",
+			 3);
 	ck_assert_str_eq(text, "port read 0x1234 size 2 value 0xffff (no device)");
 	ck_assert_ptr_null(vm.device_vcpu);
 }

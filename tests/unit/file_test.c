@@ -15,7 +15,8 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Pages that hold something; all others stay untouched. */
-static const uint64_t data_pages[] = { 0, 0x1000, 0x7000, BUILD_RAM - MEMORY_PAGE, BUILD_ROM_GPA + BUILD_ROM - MEMORY_PAGE };
+static const uint64_t data_pages[] = { 0, 0x1000, 0x7000, BUILD_RAM - MEMORY_PAGE,
+				       BUILD_ROM_GPA + BUILD_ROM - MEMORY_PAGE };
 
 static struct image image;
 static struct buffer file, stream;
@@ -39,7 +40,8 @@ static void teardown(void)
 	buffer_done(&stream);
 }
 
-static void assert_refused(const char *what, const struct buffer *bytes, enum read_way way, int status, const char *text)
+static void assert_refused(const char *what, const struct buffer *bytes, enum read_way way, int status,
+			   const char *text)
 {
 	struct image got = { .nr_sections = 77 };
 	err.text[0] = '\0';
@@ -148,13 +150,24 @@ struct damage {
 	const char *text;
 };
 
-#define FIELD_OF(type, member) offsetof(type, member), sizeof(((type *)0)->member)
-#define HEADER_FIELD(member) HEADER, 0, FIELD_OF(struct format_header, member)
+#define FIELD_OF(type, member)  offsetof(type, member), sizeof(((type *)0)->member)
+#define HEADER_FIELD(member)    HEADER, 0, FIELD_OF(struct format_header, member)
 #define ENTRY_FIELD(id, member) ENTRY, (id), FIELD_OF(struct format_section, member)
 
 /* Ids of the component table. */
-enum { MACHINE = 1, RAM = 2, MP_STATE = 33, SREGS = 35, XCRS = 36, REGISTERS = 40, REGS = 41, NESTED = 43,
-       UART = 96, UNKNOWN = 999, CHECKSUMS = FORMAT_RAM_CHECKSUMS };
+enum {
+	MACHINE = 1,
+	RAM = 2,
+	MP_STATE = 33,
+	SREGS = 35,
+	XCRS = 36,
+	REGISTERS = 40,
+	REGS = 41,
+	NESTED = 43,
+	UART = 96,
+	UNKNOWN = 999,
+	CHECKSUMS = FORMAT_RAM_CHECKSUMS
+};
 
 /* clang-format off */
 
@@ -321,9 +334,11 @@ START_TEST(ram_that_is_read_fits_the_host)
 	struct machine *machine = (struct machine *)(void *)(stream.data + entry->offset);
 	machine->nr_ranges = MEMORY_REGIONS_MAX;
 	for (unsigned i = 0; i < machine->nr_ranges; i++)
-		machine->ranges[i] = (struct memory_range){ .gpa = i * (MEMORY_RAM_MAX / 2), .size = MEMORY_RAM_MAX / 2 };
+		machine->ranges[i] =
+			(struct memory_range){ .gpa = i * (MEMORY_RAM_MAX / 2), .size = MEMORY_RAM_MAX / 2 };
 	file_seal(&stream);
-	assert_refused("more than the host", &stream, READ_PIPE, -ERROR_SYSTEM, "RAM of 2199023255552 bytes; this host has ");
+	assert_refused("more than the host", &stream, READ_PIPE, -ERROR_SYSTEM,
+		       "RAM of 2199023255552 bytes; this host has ");
 }
 END_TEST
 

@@ -14,7 +14,7 @@
 #include "snapshot/state.h"
 #include "vmm/io.h"
 
-#define LISTED 3	  /* entries of a list */
+#define LISTED      3     /* entries of a list */
 #define NESTED_TAIL 4096u /* bytes behind the nested state's header */
 
 /* Values that no two fields of a struct share. */
@@ -34,7 +34,8 @@ static int fill_leaf(const struct schema_leaf *leaf, void *context)
 	return 0;
 }
 
-static void add(struct image *image, const struct component *component, unsigned instance, const void *data, size_t size)
+static void add(struct image *image, const struct component *component, unsigned instance, const void *data,
+		size_t size)
 {
 	struct bytes payload = { .data = data, .size = size };
 	ck_assert_int_eq(image_add(image, component, (uint16_t)instance, payload, NULL), 0);
@@ -48,9 +49,9 @@ static bool add_special(struct image *image, const struct component *component, 
 		{ KVM_X86_REG_MSR(0xc0000082), 0xffffffff81000000 },
 		{ KVM_X86_REG_KVM(0), 0x7000 },
 	};
-	static const struct kvm_cpuid_entry2 cpuid[LISTED] = {
-		{ .function = 0, .eax = 0xd }, { .function = 1, .edx = 0x178bfbff }, { .function = 4, .index = 1, .flags = 1 }
-	};
+	static const struct kvm_cpuid_entry2 cpuid[LISTED] = { { .function = 0, .eax = 0xd },
+							       { .function = 1, .edx = 0x178bfbff },
+							       { .function = 4, .index = 1, .flags = 1 } };
 	static const struct serial_state uart = { .ier = 1, .rx_count = 1, .rx = { 'x' } };
 	static const struct ports_state ports = { .checkpoints_taken = 1 };
 	static const struct {

@@ -1,6 +1,6 @@
 /*
- * Snapshots made by hand: images whose values come from a pattern instead of a machine, and the bytes of files and streams
- * with what it takes to damage them and make their checksums right again.
+ * Snapshots made by hand: images whose values come from a pattern instead of a machine, and the bytes of files and
+ * streams with what it takes to damage them and make their checksums right again.
  */
 #ifndef STASIS_TESTS_IMAGE_BUILDER_H
 #define STASIS_TESTS_IMAGE_BUILDER_H
@@ -8,9 +8,9 @@
 #include "snapshot/file.h"
 #include "snapshot/image.h"
 
-#define BUILD_RAM (1u << 20)
+#define BUILD_RAM     (1u << 20)
 #define BUILD_ROM_GPA 0xffff0000ull
-#define BUILD_ROM (64u << 10)
+#define BUILD_ROM     (64u << 10)
 
 /*
  * A machine with all the state that it can have, 1 MiB of RAM and a ROM.  Every field has a value other than zero,

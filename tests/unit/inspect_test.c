@@ -30,8 +30,9 @@ static void keep(const struct inspect_line *line, void *context)
 {
 	struct lines *lines = context;
 	if (lines->nr < LINES_MAX)
-		snprintf(lines->text[lines->nr], sizeof(lines->text[0]), "%s|%s|%s|%s|%s|%s|%s", line->where, line->component,
-			 line->name, line->id, line->value, line->bits, line->note != NULL ? line->note : "");
+		snprintf(lines->text[lines->nr], sizeof(lines->text[0]), "%s|%s|%s|%s|%s|%s|%s", line->where,
+			 line->component, line->name, line->id, line->value, line->bits,
+			 line->note != NULL ? line->note : "");
 	lines->nr++;
 }
 
@@ -86,11 +87,20 @@ START_TEST(a_filter_names_components_fields_or_registers)
 		const char *filter;
 		size_t lines;
 	} rows[] = {
-		{ "regs", 2 * 18 },	   { "REGS", 2 * 18 },	{ "rip", 2 },	  { "registers", 2 * 3 },
-		{ "msr", 2 * 2 + 1 },	   { "synthetic", 2 }, /* the UART has a field msr */
-	{ "ports", 3 },	  { "cpuid", 2 * 3 * 7 },
-		{ "0x4.1", 2 * 7 },	   { "0x4.1 ebx", 2 },	{ "IA32_LST", 0 }, { "no such thing", 0 },
-		{ "channels[1].count", 1 }, { "", 0 },
+		{ "regs", 2 * 18 },
+		{ "REGS", 2 * 18 },
+		{ "rip", 2 },
+		{ "registers", 2 * 3 },
+		{ "msr", 2 * 2 + 1 },
+		{ "synthetic", 2 }, /* the UART has a field msr */
+		{ "ports", 3 },
+		{ "cpuid", 2 * 3 * 7 },
+		{ "0x4.1", 2 * 7 },
+		{ "0x4.1 ebx", 2 },
+		{ "IA32_LST", 0 },
+		{ "no such thing", 0 },
+		{ "channels[1].count", 1 },
+		{ "", 0 },
 	};
 	struct lines lines;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

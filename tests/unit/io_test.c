@@ -249,5 +249,6 @@ START_TEST(positions_are_kept_apart)
 END_TEST
 
 UNIT_MAIN_WITH(setup, teardown, "io", a_file_is_replaced_as_a_whole, a_file_that_is_given_up_leaves_nothing,
-	       a_leftover_is_removed_unless_it_is_in_use, a_link_stays_a_link, only_files_are_written, a_folder_that_may_not_be_written_says_so,
-	       a_file_is_read_up_to_a_limit, reads_and_writes_are_whole, positions_are_kept_apart)
+	       a_leftover_is_removed_unless_it_is_in_use, a_link_stays_a_link, only_files_are_written,
+	       a_folder_that_may_not_be_written_says_so, a_file_is_read_up_to_a_limit, reads_and_writes_are_whole,
+	       positions_are_kept_apart)

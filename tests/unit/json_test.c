@@ -37,7 +37,8 @@ START_TEST(members_are_set_apart)
 	json_bool(json, "no", false);
 	json_object_end(json);
 	json_end(json);
-	assert_document(&document, "{\"name\":\"stasis\",\"largest\":18446744073709551615,\"yes\":true,\"no\":false}\n");
+	assert_document(&document,
+			"{\"name\":\"stasis\",\"largest\":18446744073709551615,\"yes\":true,\"no\":false}\n");
 }
 END_TEST
 

@@ -25,7 +25,7 @@ START_TEST(a_timer_that_ran_down_has_fired)
 		{ LAPIC_LVTT_ONE_SHOT, 100, 0, 0, false }, /* it had fired before */
 		{ LAPIC_LVTT_ONE_SHOT, 0, 90, 0, false },  /* it was stopped */
 		{ PERIODIC, 100, 10, 5, false },
-		{ PERIODIC, 100, 5, 95, true }, /* it began anew */
+		{ PERIODIC, 100, 5, 95, true },             /* it began anew */
 		{ LAPIC_LVTT_DEADLINE, 100, 90, 0, false }, /* the deadline says it */
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -6,8 +6,8 @@
 #include "vmm/options.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ALL_GROUPS 0xffu
-#define ARGS_MAX 140
+#define ALL_GROUPS    0xffu
+#define ARGS_MAX      140
 
 static struct error err;
 static struct options options;
@@ -141,8 +141,9 @@ END_TEST
 
 START_TEST(other_options_are_taken)
 {
-	assert_parsed("run first --snapshot - --continue --keep kept --regs msrs --allow vendor --allow IA32_PAT --without lapic "
-		      "--trace-io --no-sandbox --json -- --second");
+	assert_parsed(
+		"run first --snapshot - --continue --keep kept --regs msrs --allow vendor --allow IA32_PAT --without lapic "
+		"--trace-io --no-sandbox --json -- --second");
 	ck_assert_str_eq(options.snapshot, "-");
 	ck_assert_str_eq(options.keep, "kept");
 	ck_assert(options.go_on && options.trace_io && options.no_sandbox && options.json);
@@ -237,7 +238,9 @@ START_TEST(lists_have_limits)
 	static const struct {
 		const char *option;
 		unsigned max;
-	} rows[] = { { " --allow x", RESTORE_NAMES_MAX }, { " --without lapic", RESTORE_NAMES_MAX }, { " --module x", BOOT_MODULES_MAX } };
+	} rows[] = { { " --allow x", RESTORE_NAMES_MAX },
+		     { " --without lapic", RESTORE_NAMES_MAX },
+		     { " --module x", BOOT_MODULES_MAX } };
 	for (size_t i = 0; i < LENGTH(rows); i++) {
 		char line[4096] = "run";
 		size_t used = strlen(line), size = strlen(rows[i].option);
@@ -278,6 +281,6 @@ START_TEST(help_is_asked_for_and_lists_the_groups)
 END_TEST
 
 UNIT_MAIN("options", sizes_have_units, times_have_units, numbers_are_decimal_or_hexadecimal,
-	  defaults_are_those_of_the_contract, machine_options_are_taken, other_options_are_taken, triggers_and_ends_have_kinds,
-	  what_is_wrong_is_refused_by_name, lists_have_limits, a_command_takes_its_own_options_only,
-	  help_is_asked_for_and_lists_the_groups)
+	  defaults_are_those_of_the_contract, machine_options_are_taken, other_options_are_taken,
+	  triggers_and_ends_have_kinds, what_is_wrong_is_refused_by_name, lists_have_limits,
+	  a_command_takes_its_own_options_only, help_is_asked_for_and_lists_the_groups)

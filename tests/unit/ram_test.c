@@ -9,7 +9,7 @@
 #include "snapshot/format.h"
 #include "snapshot/ram.h"
 
-#define PAGES 700u /* of the region: two chunks and a short one */
+#define PAGES  700u /* of the region: two chunks and a short one */
 #define REGION (PAGES * MEMORY_PAGE)
 #define CHUNKS 3
 #define ROUNDS 60
@@ -125,11 +125,13 @@ START_TEST(visits_and_checksums_are_those_of_a_plain_loop)
 			uint32_t crc = 0, crc_alone = 1;
 			ck_assert_int_eq(ram_visit_chunk(region, chunk, see, &seen, &crc), 0);
 			ck_assert_int_eq(ram_visit_chunk(region, chunk, NULL, NULL, &crc_alone), 0);
-			ck_assert_uint_eq(crc, crc32c(0, region->hva + chunk * FORMAT_CHUNK, ram_chunk_size(REGION, chunk)));
+			ck_assert_uint_eq(crc,
+					  crc32c(0, region->hva + chunk * FORMAT_CHUNK, ram_chunk_size(REGION, chunk)));
 			ck_assert_uint_eq(crc, crc_alone);
 		}
 		for (unsigned page = 0; page < PAGES; page++)
-			ck_assert_msg(seen.pages[page] == !bytes_are_zero(region->hva + page * MEMORY_PAGE, MEMORY_PAGE),
+			ck_assert_msg(seen.pages[page] ==
+					      !bytes_are_zero(region->hva + page * MEMORY_PAGE, MEMORY_PAGE),
 				      "round %u, page %u", round, page);
 		scatter(&seed);
 		if (round % 20 == 19) { /* start again with untouched memory */

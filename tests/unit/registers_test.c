@@ -6,8 +6,8 @@
 #include "snapshot/restoring.h"
 #include "tests/model/kvm_model.h"
 
-#define MSR(index) KVM_X86_REG_MSR(index)
-#define SSP KVM_X86_REG_KVM(0)
+#define MSR(index)    KVM_X86_REG_MSR(index)
+#define SSP           KVM_X86_REG_KVM(0)
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* clang-format off */
@@ -59,8 +59,8 @@ END_TEST
 static struct kvm_model_msr msrs[] = {
 	{ .index = 0xc0000082, .value = 0x82, .is_listed = true },
 	{ .index = 0x174, .value = 0x174, .is_listed = true },
-	{ .index = 0x10, .value = 0x10, .is_listed = true },       /* excluded */
-	{ .index = 0xc0000080, .value = 0x500, .is_listed = true }, /* excluded */
+	{ .index = 0x10, .value = 0x10, .is_listed = true },                /* excluded */
+	{ .index = 0xc0000080, .value = 0x500, .is_listed = true },         /* excluded */
 	{ .index = 0x277, .value = 0x0007040600070406, .is_listed = true }, /* in both lists */
 	{ .index = 0x3a, .is_listed = true, .is_unsupported = true },
 	{ .index = 0x6e0, .value = 0, .is_listed = true },
@@ -106,8 +106,8 @@ START_TEST(lists_are_merged_sorted_and_tidied)
 	ck_assert_int_eq(registers_list(&vm, 0, &ids, &nr, &err), 0);
 	for (size_t i = 1; i < nr; i++)
 		ck_assert_uint_lt(ids[i - 1], ids[i]);
-	static const uint64_t wanted[] = { MSR(0xc0000082), MSR(0x174), MSR(0x277), MSR(0x3a), MSR(0x200), MSR(0x20f),
-					   MSR(0x2ff),	    MSR(0x400), MSR(0x407), MSR(0x280), MSR(0x281), SSP };
+	static const uint64_t wanted[] = { MSR(0xc0000082), MSR(0x174), MSR(0x277), MSR(0x3a),  MSR(0x200), MSR(0x20f),
+					   MSR(0x2ff),      MSR(0x400), MSR(0x407), MSR(0x280), MSR(0x281), SSP };
 	for (size_t i = 0; i < LENGTH(wanted); i++)
 		ck_assert_msg(is_in(ids, nr, wanted[i]), "0x%llx", (unsigned long long)wanted[i]);
 	static const uint64_t unwanted[] = { MSR(0x10), MSR(0xc0000080), MSR(0x408), MSR(0x282), MSR(0x4b564dff) };
@@ -201,7 +201,8 @@ START_TEST(ids_from_a_file_are_checked)
 	for (size_t i = 0; i < LENGTH(wrong); i++) {
 		const struct kvm_reg_value reg = { .id = wrong[i].id };
 		const struct bytes payload = { .data = (const uint8_t *)&reg, .size = sizeof(reg) };
-		ck_assert_int_eq(component_validate(component_by_name("registers"), &vm.machine, 0, payload, &err), -ERROR_DATA);
+		ck_assert_int_eq(component_validate(component_by_name("registers"), &vm.machine, 0, payload, &err),
+				 -ERROR_DATA);
 		ck_assert_msg(strstr(err.text, wrong[i].text) != NULL, "%s", err.text);
 	}
 }
@@ -222,7 +223,8 @@ static void put(const struct restore_options *options, enum stage stage, uint64_
 	restore.tsc_shift[0] = 1000;
 	report_done(&report);
 	ck_assert_int_eq(image_add(&image, registers, 0, payload, &err), 0);
-	ck_assert_int_eq(component_restore(registers, &restore, 0, stage, buffer_bytes(&image.sections[0].payload), &err), 0);
+	ck_assert_int_eq(
+		component_restore(registers, &restore, 0, stage, buffer_bytes(&image.sections[0].payload), &err), 0);
 	image_done(&image);
 }
 
@@ -278,8 +280,9 @@ START_TEST(a_refusal_is_told_with_both_values)
 	ck_assert_uint_eq(report.counts[FINDING_TRANSLATED], 1);
 	put(&options, STAGE_VCPU, MSR(0x175), 1);
 	finding_format(&report.findings[0], line, sizeof(line));
-	ck_assert_str_eq(line,
-			 "refused: vcpu0 msr IA32_SYSENTER_ESP (0x175): 0x1, this host: no such register; Invalid argument");
+	ck_assert_str_eq(
+		line,
+		"refused: vcpu0 msr IA32_SYSENTER_ESP (0x175): 0x1, this host: no such register; Invalid argument");
 	model.has_shstk = false;
 	put(&options, STAGE_VCPU, SSP, 0x8000);
 	ck_assert_uint_eq(report_bad(&report), 1);
@@ -296,7 +299,9 @@ START_TEST(a_refusal_is_told_with_both_values)
 }
 END_TEST
 
-UNIT_MAIN_WITH(setup, teardown, "registers", registers_are_treated_as_they_need, what_other_components_have_is_no_register,
-	       lists_are_merged_sorted_and_tidied, without_one_reg_there_are_msrs_only, what_the_kernel_has_is_saved,
-	       a_synthetic_register_is_not_lost_on_the_way_by_msrs, ids_from_a_file_are_checked, registers_are_put_at_their_stage, what_is_there_already_is_not_written,
+UNIT_MAIN_WITH(setup, teardown, "registers", registers_are_treated_as_they_need,
+	       what_other_components_have_is_no_register, lists_are_merged_sorted_and_tidied,
+	       without_one_reg_there_are_msrs_only, what_the_kernel_has_is_saved,
+	       a_synthetic_register_is_not_lost_on_the_way_by_msrs, ids_from_a_file_are_checked,
+	       registers_are_put_at_their_stage, what_is_there_already_is_not_written,
 	       a_refusal_is_told_with_both_values)

@@ -102,5 +102,5 @@ START_TEST(kinds_have_names_of_their_own)
 }
 END_TEST
 
-UNIT_MAIN("report", findings_stand_in_order_and_are_counted, what_is_too_much_is_counted_and_not_kept, a_finding_is_a_line,
-	  a_line_stays_in_its_room, kinds_have_names_of_their_own)
+UNIT_MAIN("report", findings_stand_in_order_and_are_counted, what_is_too_much_is_counted_and_not_kept,
+	  a_finding_is_a_line, a_line_stays_in_its_room, kinds_have_names_of_their_own)

@@ -372,7 +372,7 @@ START_TEST(a_state_that_contradicts_itself_is_refused)
 END_TEST
 
 UNIT_MAIN("xsave", every_byte_of_every_component_is_placed_right, one_layout_goes_over_into_the_other_and_back,
-	  what_is_not_in_use_has_its_initial_bytes, mxcsr_belongs_to_sse, pkru_is_kept_without_its_bit, a_pkru_of_0_is_in_its_initial_state,
-	  a_component_without_a_row_is_refused_by_number, a_component_that_the_host_lacks_is_refused_by_name,
-	  a_buffer_that_is_not_kvms_is_refused, bytes_of_no_component_are_not_lost_silently,
-	  a_state_that_contradicts_itself_is_refused)
+	  what_is_not_in_use_has_its_initial_bytes, mxcsr_belongs_to_sse, pkru_is_kept_without_its_bit,
+	  a_pkru_of_0_is_in_its_initial_state, a_component_without_a_row_is_refused_by_number,
+	  a_component_that_the_host_lacks_is_refused_by_name, a_buffer_that_is_not_kvms_is_refused,
+	  bytes_of_no_component_are_not_lost_silently, a_state_that_contradicts_itself_is_refused)
