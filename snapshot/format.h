@@ -21,8 +21,8 @@
 #define FORMAT_VERSION    1
 #define FORMAT_ALIGNMENT  16
 #define FORMAT_STATE_MAX  (64u << 20) /* bytes of header, table and state sections */
-#define FORMAT_SIZE_MAX   (FORMAT_STATE_MAX + MEMORY_REGIONS_MAX * MEMORY_RAM_MAX) /* bytes of all: offsets cannot wrap \
-										    */
+/* Of all of it: offsets cannot wrap. */
+#define FORMAT_SIZE_MAX (FORMAT_STATE_MAX + MEMORY_REGIONS_MAX * MEMORY_RAM_MAX)
 
 enum format_form { FORMAT_FILE = 1, FORMAT_STREAM = 2 };
 
