@@ -154,3 +154,23 @@ int boot_handover_finish(const struct boot_handover *handover, struct boot_layou
 						    .contents = { handover->data, handover->size } },
 			       err);
 }
+
+int boot_handover_load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
+		       int (*add_image)(struct boot_layout *layout, uint32_t *ret_entry, struct error *err),
+		       int (*add_information)(struct boot_layout *layout, struct boot_handover *handover,
+					      struct error *err),
+		       struct error *err)
+{
+	struct boot_layout layout = { .request = request, .memory = memory };
+	struct boot_handover handover = { 0 };
+	uint32_t entry = 0;
+	int status = add_image(&layout, &entry, err);
+	if (status == 0)
+		status = add_information(&layout, &handover, err);
+	if (status < 0)
+		return status;
+	boot_layout_write(&layout);
+	boot_set_protected_mode(registers, entry);
+	registers->regs.rbx = BOOT_INFO_GPA;
+	return 0;
+}

@@ -82,4 +82,14 @@ uint32_t boot_handover_add_string(struct boot_handover *handover, const char *st
 /* Adds all of it to the layout as one part. */
 int boot_handover_finish(const struct boot_handover *handover, struct boot_layout *layout, struct error *err);
 
+/*
+ * Loads an image that is entered in 32-bit mode with the address of its information in EBX.  add_image puts the image's
+ * parts into the layout and tells the entry, add_information the modules and what is handed over.
+ */
+int boot_handover_load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
+		       int (*add_image)(struct boot_layout *layout, uint32_t *ret_entry, struct error *err),
+		       int (*add_information)(struct boot_layout *layout, struct boot_handover *handover,
+					      struct error *err),
+		       struct error *err);
+
 #endif

@@ -106,18 +106,7 @@ static int add_information(struct boot_layout *layout, struct boot_handover *han
 static int load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
 		struct error *err)
 {
-	struct boot_layout layout = { .request = request, .memory = memory };
-	struct boot_handover handover = { 0 };
-	uint32_t entry = 0;
-	int status = add_image(&layout, &entry, err);
-	if (status == 0)
-		status = add_information(&layout, &handover, err);
-	if (status < 0)
-		return status;
-	boot_layout_write(&layout);
-	boot_set_protected_mode(registers, entry);
-	registers->regs.rbx = BOOT_INFO_GPA;
-	return 0;
+	return boot_handover_load(request, memory, registers, add_image, add_information, err);
 }
 
 const struct boot_loader boot_pvh = {
