@@ -241,7 +241,7 @@ struct live {
 	struct vm *vm;
 	struct restore restore;
 	struct report report;
-	unsigned nr[OUTCOMES];
+	unsigned nr[OUTCOMES], nr_unexpected;
 };
 
 static void live_end(struct live *live)
@@ -309,7 +309,10 @@ static const struct companion {
 	{ "sregs", "*.unusable", "sregs", "*.present", "SVM has no bit for it: a segment that is not present" },
 	{ "sregs", "*.present", "sregs", "*.unusable", "SVM has no bit for it: a segment that is not present" },
 	{ "sregs", "*.present", "sregs", "*.type", "a segment that cannot be used has no type" },
+	{ "sregs", "ss.present", "sregs", "ss.db", "SVM: a stack segment that cannot be used has no size" },
+	{ "sregs", "ss.unusable", "sregs", "ss.db", "SVM: a stack segment that cannot be used has no size" },
 	{ "sregs", "*.limit", "sregs", "*.g", "SVM: KVM tells it by the limit (svm_get_segment())" },
+	{ "msr", "HV_VP_ASSIST_PAGE", "msr", "KVM_PV_EOI_EN", "its page has the bit of the lazy end of interrupt" },
 	{ "cpuid", "0x80000008.0 eax", "msr", "IA32_MTRR_PHYSMASK", "Linux 6.1 widens the masks to the address bits" },
 	{ "tsc", "khz", "msr", "HV_TSC_FREQUENCY", "one number in two units" },
 	{ "pic-slave", "chip.pic.irr", "pic-master", "chip.pic.irr", "the slave's output is the master's IRQ 2" },
@@ -373,6 +376,7 @@ static void compare_machine(struct live *live, struct report *report)
 	image_done(&now);
 }
 
+/* The changed field is named; what else is named and has no row above is told, and counted. */
 static void expect_named(struct live *live, const struct finding *expected)
 {
 	struct report report = { 0 };
@@ -380,12 +384,14 @@ static void expect_named(struct live *live, const struct finding *expected)
 	compare_machine(live, &report);
 	for (size_t i = 0; i < report.nr; i++) {
 		const struct finding *finding = &report.findings[i];
-		if (is_same_name(finding, expected))
+		if (is_same_name(finding, expected)) {
 			is_found = true;
-		else if (finding->kind != FINDING_VOLATILE && !is_companion(expected, finding))
-			ck_abort_msg("%s %s %s was changed, and %s %s %s differs too: %s, %s", expected->where,
-				     expected->component, expected->name, finding->where, finding->component,
-				     finding->name, finding->left, finding->right);
+		} else if (finding->kind != FINDING_VOLATILE && !is_companion(expected, finding)) {
+			printf("%s %s %s was changed, and %s %s %s differs too: %s, %s\n", expected->where,
+			       expected->component, expected->name, finding->where, finding->component, finding->name,
+			       finding->left, finding->right);
+			live->nr_unexpected++;
+		}
 	}
 	ck_assert_msg(is_found, "%s %s %s was changed and not found", expected->where, expected->component,
 		      expected->name);
@@ -429,6 +435,7 @@ START_TEST(a_field_changed_in_the_machine_is_named)
 	printf("%s, controller %s: %u fields changed in the machine and found, %u refused by KVM, %u not kept\n",
 	       images[_i].kind.guest, irqchip_name(images[_i].kind.irqchip), live.nr[CHANGED], live.nr[REFUSED],
 	       live.nr[NOT_KEPT]);
+	ck_assert_uint_eq(live.nr_unexpected, 0);
 	ck_assert_uint_ge(live.nr[CHANGED], CHANGED_MIN);
 	live_end(&live);
 	image_done(&image);
