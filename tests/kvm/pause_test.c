@@ -85,7 +85,7 @@ END_TEST
 /* ---- A string instruction ---- */
 
 #define TEXT_SIZE    2000
-#define TEXT_TIMES   5
+#define TEXT_TIMES   2
 #define CODE_SIZE    40
 #define OUTSB_ROUNDS 20
 #define OUTPUT_SIZE  (TEXT_SIZE * TEXT_TIMES)
