@@ -67,14 +67,19 @@ static void soften_if_new(struct finding *finding)
 	snprintf(finding->detail, sizeof(finding->detail), "the snapshot does not have it; it keeps its reset value");
 }
 
-/* Was it said when it was put?  Of what was translated, only that the host does not have it: any other value is news.
+/*
+ * Was it said when it was put?  Where a whole component was refused, nothing of it arrived.  Of what was translated, only
+ * that the host does not have it: any other value is news.
  */
 static bool is_told(const struct report *report, const struct finding *finding)
 {
 	for (size_t i = 0; i < report->nr; i++) {
 		const struct finding *told = &report->findings[i];
-		if (strcmp(told->where, finding->where) == 0 && strcmp(told->component, finding->component) == 0 &&
-		    strcmp(told->name, finding->name) == 0 &&
+		if (strcmp(told->where, finding->where) != 0 || strcmp(told->component, finding->component) != 0)
+			continue;
+		if (told->kind == FINDING_REFUSED && told->name[0] == '\0')
+			return true;
+		if (strcmp(told->name, finding->name) == 0 &&
 		    (told->kind != FINDING_TRANSLATED || strcmp(finding->right, COMPARE_ABSENT) == 0))
 			return true;
 	}

@@ -58,4 +58,10 @@ edit "$file" "$bad" register IA32_LSTAR 0x8000000000000000
 expect 1 "$stasis" restore "$bad"
 prints_nothing
 complains 'vcpu0 msr IA32_LSTAR \(0xc0000082\): 0x8000000000000000'
+
+# Where a whole component is refused, that is said once, and not field by field what did not arrive.
+edit "$file" "$bad" field xsave.xstate_bv 3 field xsave.mxcsr 0xffffffff field xsave.fcw 0x37e
+expect 1 "$stasis" restore "$bad"
+complains '^refused: vcpu0 xsave; '
+complains '^stasis: 1 difference '
 finish
