@@ -305,6 +305,35 @@ uint64_t ticks_of_us(const struct boot_info *boot, uint64_t us)
 	return khz * us / 1000;
 }
 
+/* What stands behind the text in the line, NULL where it is not in there. */
+static const char *find_behind(const char *line, const char *text)
+{
+	for (; *line != '\0'; line++) {
+		unsigned i = 0;
+		while (text[i] != '\0' && line[i] == text[i])
+			i++;
+		if (text[i] == '\0')
+			return line + i;
+	}
+	return NULL;
+}
+
+bool has_word(const char *line, const char *word)
+{
+	return find_behind(line, word) != NULL;
+}
+
+uint64_t option_number(const char *line, const char *name, uint64_t value_default)
+{
+	const char *at = find_behind(line, name);
+	if (at == NULL)
+		return value_default;
+	uint64_t value = 0;
+	for (; *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (uint64_t)(*at - '0');
+	return value;
+}
+
 /* Called by start of entry.S. */
 void lib_start(const struct boot_info *boot);
 void lib_start(const struct boot_info *boot)

@@ -44,6 +44,12 @@
 
 void guest_main(const struct boot_info *boot);
 
+/* Is the word on the command line? */
+bool has_word(const char *line, const char *word);
+
+/* The number behind "name=", which comes with its equals sign, on the command line; or the default. */
+uint64_t option_number(const char *line, const char *name, uint64_t value_default);
+
 void *memcpy(void *to, const void *from, size_t size);
 void *memset(void *to, int value, size_t size);
 

@@ -1,6 +1,7 @@
 /*
  * memory: dirties pages in rounds.  Each round finds the last round's pattern in every page and writes its own.
- * Command line: pages=N rounds=M seed=S delay=MS; rounds=0 goes on for ever, delay is the time between two rounds.
+ * Command line: pages=N rounds=M seed=S delay=MS; rounds=0 goes on for ever, delay is the time between two rounds;
+ * each-round: a checkpoint in every round instead of one.
  */
 #include "lib.h"
 
@@ -12,23 +13,6 @@
 struct options {
 	uint64_t pages, rounds, seed, delay_ms;
 };
-
-/* The number behind "name=" in the command line, or the default. */
-static uint64_t option(const char *line, const char *name, uint64_t value_default)
-{
-	for (; *line != '\0'; line++) {
-		const char *at = line, *n = name;
-		while (*n != '\0' && *at == *n)
-			at++, n++;
-		if (*n != '\0' || *at != '=')
-			continue;
-		uint64_t value = 0;
-		for (at++; *at >= '0' && *at <= '9'; at++)
-			value = value * 10 + (uint64_t)(*at - '0');
-		return value;
-	}
-	return value_default;
-}
 
 /* The first word of a page in a round; the others count up from it.  The mixing is that of splitmix64. */
 static uint64_t pattern(const struct options *options, uint64_t page, uint64_t round)
@@ -65,14 +49,15 @@ static void write(const struct options *options, uint64_t page, uint64_t round)
 void guest_main(const struct boot_info *boot)
 {
 	struct options options = {
-		.pages = option(boot->command_line, "pages", 64),
-		.rounds = option(boot->command_line, "rounds", 20),
-		.seed = option(boot->command_line, "seed", 1),
-		.delay_ms = option(boot->command_line, "delay", 0),
+		.pages = option_number(boot->command_line, "pages=", 64),
+		.rounds = option_number(boot->command_line, "rounds=", 20),
+		.seed = option_number(boot->command_line, "seed=", 1),
+		.delay_ms = option_number(boot->command_line, "delay=", 0),
 	};
 	uint64_t pages_max = boot->ram_low > POOL_GPA ? (boot->ram_low - POOL_GPA) / PAGE_SIZE : 0;
 	if (options.pages > pages_max)
 		fail("pages: too many for this RAM", options.pages, pages_max);
+	bool each_round = has_word(boot->command_line, "each-round");
 	uint64_t middle = options.rounds != 0 ? options.rounds / 2 : ENDLESS_CHECKPOINT;
 
 	print("memory: %lu pages, %lu rounds, seed %lu\n", options.pages, options.rounds, options.seed);
@@ -82,7 +67,7 @@ void guest_main(const struct boot_info *boot)
 				verify(&options, page, round - 1);
 			write(&options, page, round);
 			/* In the middle of a round: some pages are of this round, some of the last. */
-			if (round == middle && page == options.pages / 2)
+			if ((each_round || round == middle) && page == options.pages / 2)
 				checkpoint(1);
 		}
 		print("round %lu\n", round);

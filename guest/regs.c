@@ -383,8 +383,8 @@ static void fpu_verify(void)
 
 void guest_main(const struct boot_info *boot)
 {
-	(void)boot;
-	xsave_start();
+	if (!has_word(boot->command_line, "no-xsave"))
+		xsave_start();
 	uint64_t present = items_fill();
 	fpu_fill();
 	print("regs: %lu registers of their own, %lu parts of the FPU, %lu general registers\n", present,

@@ -233,19 +233,6 @@ static void user(void)
 	trap_set(TRAP_UNDEFINED, old);
 }
 
-/* Is the word on the command line? */
-static bool has_word(const char *line, const char *word)
-{
-	for (; *line != '\0'; line++) {
-		unsigned i = 0;
-		while (word[i] != '\0' && line[i] == word[i])
-			i++;
-		if (word[i] == '\0')
-			return true;
-	}
-	return false;
-}
-
 void guest_main(const struct boot_info *boot)
 {
 	bool page_at_0 = has_word(boot->command_line, "page-at-0");

@@ -1,7 +1,7 @@
 /*
  * smp: starts all CPUs and passes a token round them: its holder and count stand in memory, and an interrupt wakes the
  * next holder out of HLT.  The first snapshot is asked for while the token is on its way, the second while all other
- * CPUs sleep.
+ * CPUs sleep; with "each-round" on the command line one in every round, with the token on its way.
  */
 #include "lib.h"
 #include "smp.h"
@@ -30,6 +30,7 @@ static struct {
 } token;
 
 static uint64_t nr_cpus;
+static bool each_round;
 
 static uint32_t apic_id(void)
 {
@@ -116,7 +117,7 @@ static void round_run(uint64_t round)
 	interrupts_off();
 	token_pass(0);
 	interrupts_on();
-	if (round == ROUND_IN_FLIGHT)
+	if (each_round || round == ROUND_IN_FLIGHT)
 		checkpoint(1);
 	if (!wait_for(&cpus[0].received, round)) {
 		print("round %lu: the token was lost at CPU %lu: ", round, token.holder);
@@ -127,7 +128,7 @@ static void round_run(uint64_t round)
 		expect("interrupts without the token", cpus[i].wrong, 0);
 	}
 	expect("times the token was passed", token.passed, round * nr_cpus);
-	if (round == ROUND_ASLEEP)
+	if (!each_round && round == ROUND_ASLEEP)
 		checkpoint(2);
 	if (round % ROUNDS_A_LINE == 0)
 		print("round %lu of %lu\n", round, (uint64_t)ROUNDS);
@@ -136,6 +137,7 @@ static void round_run(uint64_t round)
 void guest_main(const struct boot_info *boot)
 {
 	nr_cpus = boot->nr_vcpus;
+	each_round = has_word(boot->command_line, "each-round");
 	if (boot->irqchip == IRQCHIP_NONE)
 		fail("irqchip: local APICs are needed", boot->irqchip, IRQCHIP_SPLIT);
 	if (nr_cpus > CPUS_MAX)
