@@ -1,7 +1,8 @@
 /*
  * regs: puts a pattern into every register that a guest can write, and looks at all of them round after round.
  * What a register gives back right after the write is what is expected from then on; a register that this CPU does
- * not have is left out, by trying.
+ * not have is left out, by trying.  With "baseline" on the command line also what is not in each x86-64 CPU, of either
+ * vendor: no XSAVE, no MSR of an extension, no bits that one of them drops.
  */
 #include "lib.h"
 
@@ -92,7 +93,10 @@ struct item {
 	uint32_t index;
 	uint64_t set, keep;
 	uint64_t (*supported)(void); /* the bits of set that this CPU has; NULL: all */
+	bool is_extension;           /* not in each x86-64 CPU */
 };
+
+static bool baseline;
 
 #define ALL            (~0ull)
 #define CR0_WP_AM      0x50000
@@ -117,13 +121,15 @@ static uint64_t xss_supported(void)
 static uint64_t sysenter_supported(void)
 {
 	const uint32_t auth = 0x68747541; /* "AuthenticAMD" */
-	return cpuid(0, 0).ebx == auth ? UINT32_MAX : ALL;
+	return baseline || cpuid(0, 0).ebx == auth ? UINT32_MAX : ALL;
 }
 
 /* clang-format off */
 #define REG(reg, name_, value)       { .name = (name_), .access = &(reg), .set = (value) }
 #define REG_BITS(reg, name_, bits)   { .name = (name_), .access = &(reg), .set = (bits), .keep = ALL }
 #define MSR(number, name_, value)    { .name = (name_), .access = &msr, .index = (number), .set = (value) }
+#define MSR_EXTENSION(number, name_, value) \
+	{ .name = (name_), .access = &msr, .index = (number), .set = (value), .is_extension = true }
 #define MSR_BITS(number, name_, bits) \
 	{ .name = (name_), .access = &msr, .index = (number), .set = (bits), .keep = ALL }
 /* A base with a type, and a mask with the valid bit, inside 36 bits of physical address. */
@@ -151,25 +157,25 @@ static const struct item items[] = {
 	MSR(0xc0000100, "IA32_FS_BASE", 0x00005f5f11223344),
 	MSR(0xc0000101, "IA32_GS_BASE", 0xffff8888aabbccdd),
 	MSR(0xc0000102, "IA32_KERNEL_GS_BASE", 0xffff8881deadbeef),
-	MSR(0xc0000103, "IA32_TSC_AUX", 0x5a5a0007),
+	MSR_EXTENSION(0xc0000103, "IA32_TSC_AUX", 0x5a5a0007),
 	MSR_BITS(MSR_EFER, "IA32_EFER", EFER_SCE),
 	MSR(0xc0000081, "IA32_STAR", 0x0018000800000000),
 	MSR(0xc0000082, "IA32_LSTAR", 0xffffffff81c0ffee),
 	MSR(0xc0000083, "IA32_CSTAR", 0xffffffff81cafe00),
 	MSR(0xc0000084, "IA32_FMASK", 0x47700),
 	MSR_BITS(MSR_APIC_BASE, "IA32_APIC_BASE", 0),
-	MSR(0x3b, "IA32_TSC_ADJUST", 0x100000),
-	MSR(0x48, "IA32_SPEC_CTRL", 1),
+	MSR_EXTENSION(0x3b, "IA32_TSC_ADJUST", 0x100000),
+	MSR_EXTENSION(0x48, "IA32_SPEC_CTRL", 1),
 	MSR(0x174, "IA32_SYSENTER_CS", 0x1234),
 	{ .name = "IA32_SYSENTER_ESP", .access = &msr, .index = 0x175, .set = 0x0000123456789ab0,
 	  .supported = sysenter_supported },
 	{ .name = "IA32_SYSENTER_EIP", .access = &msr, .index = 0x176, .set = 0x0000234567890120,
 	  .supported = sysenter_supported },
 	MSR(0x17a, "IA32_MCG_STATUS", 5),
-	MSR_BITS(0x1a0, "IA32_MISC_ENABLE", 1),
+	{ .name = "IA32_MISC_ENABLE", .access = &msr, .index = 0x1a0, .set = 1, .keep = ALL, .is_extension = true },
 	/* Counters that do not count: their enable bit is 0. */
-	MSR(0x186, "IA32_PERFEVTSEL0", 0x300c0),
-	MSR(0xc1, "IA32_PMC0", 0x12345678),
+	MSR_EXTENSION(0x186, "IA32_PERFEVTSEL0", 0x300c0),
+	MSR_EXTENSION(0xc1, "IA32_PMC0", 0x12345678),
 	MSR(0x277, "IA32_PAT", PAT_PATTERN),
 	MTRR_VARIABLE(0), MTRR_VARIABLE(1), MTRR_VARIABLE(2), MTRR_VARIABLE(3),
 	MTRR_VARIABLE(4), MTRR_VARIABLE(5), MTRR_VARIABLE(6), MTRR_VARIABLE(7),
@@ -189,19 +195,21 @@ static const struct item items[] = {
 	MSR(0x402, "IA32_MC0_ADDR", 0xa5a5a000),
 	MSR(0x403, "IA32_MC0_MISC", 0x5a5a5000),
 	/* CET (SDM volume 1, 17.1.2): without CR4.CET the values do nothing. */
-	MSR(0x6a0, "IA32_U_CET", 3),
-	MSR(0x6a2, "IA32_S_CET", 2),
-	MSR(0x6a4, "IA32_PL0_SSP", 0x0000111111111110),
-	MSR(0x6a5, "IA32_PL1_SSP", 0x0000222222222220),
-	MSR(0x6a6, "IA32_PL2_SSP", 0x0000333333333330),
-	MSR(0x6a7, "IA32_PL3_SSP", 0x0000444444444440),
-	MSR(0x6a8, "IA32_INT_SSP_TAB", 0x0000555555555550),
-	{ .name = "IA32_XSS", .access = &msr, .index = 0xda0, .set = XSS_CET, .supported = xss_supported },
+	MSR_EXTENSION(0x6a0, "IA32_U_CET", 3),
+	MSR_EXTENSION(0x6a2, "IA32_S_CET", 2),
+	MSR_EXTENSION(0x6a4, "IA32_PL0_SSP", 0x0000111111111110),
+	MSR_EXTENSION(0x6a5, "IA32_PL1_SSP", 0x0000222222222220),
+	MSR_EXTENSION(0x6a6, "IA32_PL2_SSP", 0x0000333333333330),
+	MSR_EXTENSION(0x6a7, "IA32_PL3_SSP", 0x0000444444444440),
+	MSR_EXTENSION(0x6a8, "IA32_INT_SSP_TAB", 0x0000555555555550),
+	{ .name = "IA32_XSS", .access = &msr, .index = 0xda0, .set = XSS_CET, .supported = xss_supported,
+	  .is_extension = true },
 	/* AMD (APM volume 2, 13.2.1, 9.3.1 and 15.30.4). */
-	MSR(0xc0010200, "PERF_CTL0", 0x300c0),
-	MSR(0xc0010201, "PERF_CTR0", 0x0000123456789abc),
-	MSR_BITS(0xc0010015, "HWCR", HWCR_MC_STATUS_WRITABLE),
-	MSR(0xc0010117, "VM_HSAVE_PA", 0x123000),
+	MSR_EXTENSION(0xc0010200, "PERF_CTL0", 0x300c0),
+	MSR_EXTENSION(0xc0010201, "PERF_CTR0", 0x0000123456789abc),
+	{ .name = "HWCR", .access = &msr, .index = 0xc0010015, .set = HWCR_MC_STATUS_WRITABLE, .keep = ALL,
+	  .is_extension = true },
+	MSR_EXTENSION(0xc0010117, "VM_HSAVE_PA", 0x123000),
 	/* Linux, Documentation/virt/kvm/x86/msr.rst. */
 	MSR(0x4b564d00, "KVM_WALL_CLOCK", (uint64_t)&kvm_area.wall_clock),
 	MSR(0x4b564d01, "KVM_SYSTEM_TIME", (uint64_t)&kvm_area.system_time + 1),
@@ -221,7 +229,7 @@ static uint64_t items_fill(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(items); i++) {
 		const struct item *item = &items[i];
 		uint64_t old, set = item->supported != NULL ? item->set & item->supported() : item->set;
-		if (!item->access->read(item->index, &old))
+		if ((baseline && item->is_extension) || !item->access->read(item->index, &old))
 			continue;
 		uint64_t value = (old & item->keep) | set;
 		if (value != old && !item->access->write(item->index, value))
@@ -355,6 +363,8 @@ static void fpu_fill(void)
 	fpu_load.fsw = 0xe981; /* B, C3, TOP = 5, C0, ES, IE */
 	fpu_load.ftw = 0xff;   /* no register is empty */
 	fpu_load.fop = 0x123;
+	if (baseline) /* not all CPUs keep these */
+		fpu_load.fop = 0, fpu_load.fip = 0, fpu_load.fdp = 0;
 	fpu_load.fcs = fpu_load.fds = 0;
 	fpu_load.mxcsr = 0xff95; /* FZ, round towards zero, all masked, three flags */
 	for (unsigned i = 0; i < 8; i++) {
@@ -383,7 +393,8 @@ static void fpu_verify(void)
 
 void guest_main(const struct boot_info *boot)
 {
-	if (!has_word(boot->command_line, "no-xsave"))
+	baseline = has_word(boot->command_line, "baseline");
+	if (!baseline)
 		xsave_start();
 	uint64_t present = items_fill();
 	fpu_fill();

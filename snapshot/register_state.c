@@ -138,23 +138,36 @@ static struct finding register_finding(enum finding_kind kind, unsigned instance
 }
 
 /*
- * A refusal is none where the register holds the value anyway, or would hold what a reset gives it.  A synthetic
- * register is always one: that a vCPU has it is itself something that the guest can find out.
+ * Why nothing is lost with a register that this host does not have; NULL: something is.  A synthetic register is always
+ * a loss: that a vCPU has it is itself something that the guest can find out.
  */
+static const char *why_dispensable(unsigned instance, const struct kvm_reg_value *reg)
+{
+	const struct kvm_reg_info *info = kvm_reg_info(reg->id);
+	const struct register_rule *rule = register_rule(reg->id);
+	uint64_t reset = info != NULL ? info->reset : 0;
+	if (info != NULL && info->reset_is_vcpu)
+		reset = instance;
+	if (rule->rule == FIELD_VOLATILE)
+		return rule->why;
+	return reg->value == reset && !kvm_reg_is_synthetic(reg->id) ? "it has the value of a reset" : NULL;
+}
+
+/* A refusal is none where the register holds the value anyway, may hold another, or is dispensable. */
 static void report_refusal(struct restore *restore, unsigned instance, const struct kvm_reg_value *wanted)
 {
 	const struct vm *vm = restore->vm;
-	const struct kvm_reg_info *info = kvm_reg_info(wanted->id);
+	const char *dispensable = why_dispensable(instance, wanted);
 	struct finding finding;
 	uint64_t has;
 	char found[32] = "no such register", why[64], name[KVM_REG_NAME_MAX];
 	snprintf(why, sizeof(why), "%s", strerror(errno));
 	if (kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, wanted->id, &has) == 0) {
-		if (has == wanted->value)
+		if (has == wanted->value || register_rule(wanted->id)->rule == FIELD_VOLATILE)
 			return;
 		snprintf(found, sizeof(found), "0x%" PRIx64, has);
-	} else if (!kvm_reg_is_synthetic(wanted->id) && wanted->value == (info != NULL ? info->reset : 0)) {
-		finding = register_finding(FINDING_TRANSLATED, instance, wanted, found, "it has the value of a reset");
+	} else if (dispensable != NULL) {
+		finding = register_finding(FINDING_TRANSLATED, instance, wanted, found, dispensable);
 		report_add(restore->report, &finding);
 		return;
 	}
@@ -238,7 +251,6 @@ static bool is_there(const struct kvm_reg_value *reg, const struct kvm_reg_value
  * Only what differs from the vCPU's value is written: a fresh vCPU has most of it.  What it has is read at once; what
  * is written goes by ONE_REG.
  */
-
 static int restore_registers(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 			     struct error *err)
 {
@@ -246,7 +258,9 @@ static int restore_registers(struct restore *restore, unsigned instance, enum st
 	bool is_known[COMPONENT_ENTRIES_MAX];
 	size_t nr = payload.size / sizeof(now[0]);
 	memcpy(now, payload.data, payload.size);
-	int status = kvm_reg_get_many(restore->vm->vcpus[instance].fd, now, nr, is_known, err);
+	int status = registers_adopt(restore->vm, payload, err);
+	if (status == 0)
+		status = kvm_reg_get_many(restore->vm->vcpus[instance].fd, now, nr, is_known, err);
 	for (size_t i = 0; i < nr && status == 0; i++) {
 		struct kvm_reg_value reg;
 		char name[KVM_REG_NAME_MAX];

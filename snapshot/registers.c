@@ -22,6 +22,10 @@ static const struct register_rule rules[] = {
 	  .why = "it counts the CPU time of the thread that asks" },
 	{ .id = MSR(0x40000020), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE,
 	  .why = "it is the VM's clock, which is set after everything was compared" },
+	/* Both can only be read (kvm_hv_get_msr()). */
+	{ .id = MSR(0x40000022), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE, .why = "it tells what tsc khz is" },
+	{ .id = MSR(0x40000023), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE,
+	  .why = "it tells how fast the host's KVM lets local APICs count" },
 };
 
 static const struct register_rule usual = { .stage = STAGE_VCPU, .rule = FIELD_EXACT };
@@ -48,6 +52,9 @@ static const struct {
 	{ 0x268, 0x26f, "IA32_MTRR_FIX4K" },
 	{ 0x277, 0x277, "IA32_PAT" },
 	{ 0x2ff, 0x2ff, "IA32_MTRR_DEF_TYPE" },
+	{ 0xc0000103, 0xc0000103, "IA32_TSC_AUX, listed where the host has RDTSCP or RDPID, but taken where not" },
+	{ 0xc0010114, 0xc0010114, "VM_CR" },
+	{ 0xc0010140, 0xc0010141, "OSVW" },
 };
 
 /* clang-format on */
@@ -117,6 +124,30 @@ static size_t tidy(uint64_t *ids, size_t nr)
 	return kept;
 }
 
+static int no_memory(struct error *err)
+{
+	return error_set(err, ERROR_SYSTEM, "no memory for a list of registers");
+}
+
+int registers_adopt(struct vm *vm, struct bytes payload, struct error *err)
+{
+	struct buffer ids = { 0 };
+	if (buffer_append(&ids, vm->restored_regs, vm->nr_restored_regs * sizeof(uint64_t)) == NULL)
+		return no_memory(err);
+	for (size_t at = 0; at < payload.size; at += sizeof(struct kvm_reg_value)) {
+		struct kvm_reg_value reg;
+		memcpy(&reg, payload.data + at, sizeof(reg));
+		if (buffer_append(&ids, &reg.id, sizeof(reg.id)) == NULL) {
+			buffer_done(&ids);
+			return no_memory(err);
+		}
+	}
+	free(vm->restored_regs);
+	vm->restored_regs = (uint64_t *)(void *)ids.data;
+	vm->nr_restored_regs = tidy(vm->restored_regs, ids.size / sizeof(uint64_t));
+	return 0;
+}
+
 int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_t *ret_nr, struct error *err)
 {
 	uint64_t *msrs = NULL, *synthetic = NULL;
@@ -127,8 +158,9 @@ int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_
 		status = kvm_reg_list_synthetic(vm->vcpus[vcpu].fd, &synthetic, &nr_synthetic, err);
 	if (status == 0 &&
 	    (!add_unlisted(&ids, vm, vcpu) || buffer_append(&ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
-	     buffer_append(&ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL))
-		status = error_set(err, ERROR_SYSTEM, "no memory for a list of registers");
+	     buffer_append(&ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL ||
+	     buffer_append(&ids, vm->restored_regs, vm->nr_restored_regs * sizeof(vm->restored_regs[0])) == NULL))
+		status = no_memory(err);
 	free(msrs);
 	free(synthetic);
 	if (status < 0) {

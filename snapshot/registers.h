@@ -27,9 +27,16 @@ const struct register_rule *register_rule(uint64_t id);
 const char *register_exclusion(uint64_t id);
 
 /*
- * The ids that are tried for a vCPU, ascending, each once: KVM's MSR index list, what that list leaves out, and its
- * synthetic registers; without the excluded ones.  The caller frees *ret_ids.
+ * The ids that are tried for a vCPU, ascending, each once: KVM's MSR index list, what that list leaves out, its
+ * synthetic registers, and those that came with a snapshot; without the excluded ones.  The caller frees *ret_ids.
  */
 int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_t *ret_nr, struct error *err);
+
+/*
+ * The registers of a snapshot (an array of struct kvm_reg_value) are the machine's from now on.  KVM lists an MSR where
+ * the host's CPU has it, but may take it all the same: what was restored has to be read back, and be in the next
+ * snapshot.
+ */
+int registers_adopt(struct vm *vm, struct bytes payload, struct error *err);
 
 #endif

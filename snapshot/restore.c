@@ -68,8 +68,8 @@ static void soften_if_new(struct finding *finding)
 }
 
 /*
- * Was it said when it was put?  Where a whole component was refused, nothing of it arrived.  Of what was translated, only
- * that the host does not have it: any other value is news.
+ * Was it said when it was put?  Where a whole component was refused, nothing of it arrived.  Of what was translated,
+ * only that the host does not have it: any other value is news.
  */
 static bool is_told(const struct report *report, const struct finding *finding)
 {

@@ -45,6 +45,7 @@ struct kvm_reg_info {
 	uint64_t id;
 	const char *name;                /* architectural: "IA32_LSTAR", "GUEST_SSP" */
 	uint64_t reset;                  /* value after a reset, where it is the same on all CPUs; else 0 */
+	bool reset_is_vcpu;              /* it is the vCPU's number instead */
 	const struct kvm_reg_bits *bits; /* NULL: none */
 };
 

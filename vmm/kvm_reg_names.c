@@ -321,7 +321,7 @@ static const struct kvm_reg_info table[] = {
 
 	MSR(0x40000000, "HV_GUEST_OS_ID"),
 	MSR(0x40000001, "HV_HYPERCALL"),
-	MSR(0x40000002, "HV_VP_INDEX"),
+	MSR(0x40000002, "HV_VP_INDEX", .reset_is_vcpu = true),
 	MSR(0x40000003, "HV_RESET"),
 	MSR(0x40000010, "HV_VP_RUNTIME"),
 	MSR(0x40000020, "HV_TIME_REF_COUNT"),

@@ -60,6 +60,26 @@ static int set_cpuid_of(struct vcpu *vcpu, struct cpuid *cpuid, struct error *er
 	return status;
 }
 
+/*
+ * Linux before 6.15 gives a vCPU the host's values in these MSRs, whatever its CPUID says (arch/x86/kvm/x86.c,
+ * kvm_arch_vcpu_create()).  No guest can read them without the feature, but another host would have to take them.
+ */
+static const struct {
+	uint64_t id;
+	const char *feature;
+} feature_msrs[] = {
+	{ KVM_X86_REG_MSR(0x10a), "ARCH_CAPABILITIES" },
+	{ KVM_X86_REG_MSR(0x345), "PDCM" }, /* IA32_PERF_CAPABILITIES */
+};
+
+/* A kernel that refuses 0 here keeps its value, which is saved and told like any other register. */
+static void clear_feature_msrs(const struct vm *vm, const struct vcpu *vcpu, const struct cpuid *cpuid)
+{
+	for (size_t i = 0; i < sizeof(feature_msrs) / sizeof(feature_msrs[0]); i++)
+		if (!cpuid_has(cpuid, feature_msrs[i].feature))
+			kvm_reg_set(vcpu->fd, vm->reg_access, feature_msrs[i].id, 0);
+}
+
 static int set_cpuid(struct vm *vm, const struct cpuid *cpuid, struct error *err)
 {
 	int status = 0;
@@ -67,6 +87,7 @@ static int set_cpuid(struct vm *vm, const struct cpuid *cpuid, struct error *err
 		struct cpuid own = *cpuid;
 		cpuid_set_topology(&own, i, vm->nr_vcpus);
 		status = set_cpuid_of(&vm->vcpus[i], &own, err);
+		clear_feature_msrs(vm, &vm->vcpus[i], &own);
 	}
 	return status;
 }

@@ -195,6 +195,7 @@ void vm_free(struct vm *vm)
 	if (vm->event_fd >= 0)
 		close(vm->event_fd);
 	memory_done(&vm->memory);
+	free(vm->restored_regs);
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->lock);
 	pthread_mutex_destroy(&vm->device_lock);

@@ -106,6 +106,10 @@ struct vm {
 	struct machine machine;
 	struct memory memory;
 	enum kvm_reg_access reg_access;
+	/* Ids of registers that came with a snapshot, ascending: the machine's, whether this kernel lists them or not.
+	 */
+	uint64_t *restored_regs;
+	size_t nr_restored_regs;
 	struct cpuid xsave_layout; /* the host's CPUID leaf 0DH, read when it is first needed */
 	bool xsave_layout_read;
 
