@@ -140,6 +140,7 @@ find_module() { find "$1" -name "$2.ko*" -type f | head -n 1; }
 
 # stage FOLDER BUSYBOX PROGRAM|FOLDER [ARGS...]: the system that the host boots: busybox, init and the payload.
 # Modules go to its mod/, their order and options to mod/order; the three ports of the streams into its file ports.
+# $log and $out are the options of these names.
 stage() {
 	local root=$1 busybox=$2 payload=$3
 	shift 3
@@ -153,6 +154,7 @@ stage() {
 		cp -L "$payload" "$root/payload/"
 		set -- "./$(basename "$payload")" "$@"
 	fi
+	[ -z "$out" ] || mkdir -p "$root/payload/out"
 	quote "$@" >"$root/command"
 }
 
@@ -168,7 +170,8 @@ quote() {
 # pack FOLDER BUSYBOX FILE: the folder as an initramfs.
 pack() { (cd "$1" && find . | "$2" cpio -o -H newc 2>/dev/null) >"$3"; }
 
-# open_streams: pipes $work/stdout and $work/stderr that end in this script's own streams, and $work/status.
+# open_streams: pipes $work/stdout and $work/stderr that end in this script's own streams, and $work/status, which gets the
+# program's status in a line and then, where --out asks for it, a compressed archive.
 open_streams() {
 	mkfifo "$work/stdout" "$work/stderr"
 	cat <"$work/stdout" &
@@ -194,7 +197,9 @@ emulate() {
 	wait "$reader_of_stdout" "$reader_of_stderr" || :
 	[ -z "$log" ] || cp "$work/log" "$log"
 	if [ -s "$work/status" ]; then
-		finish "$(tr -d '\r\n' <"$work/status")"
+		status=$(head -n 1 "$work/status")
+		[ -z "$out" ] || tail -n +2 "$work/status" | tar -xzm --warning=no-timestamp -C "$out" || die "what came out of the host is no archive"
+		finish "$status"
 	fi
 	tail -q -n 20 "$work/emulator" "$work/log" >&2 || :
 	if [ "$status" = 124 ]; then

@@ -1,54 +1,10 @@
-#!/bin/busybox sh
-# Shadow stacks across snapshots, and what happens without GUEST_SSP, by the guest "shadow".
-# Runs ./stasis of the folder that it stands in.  One line a check, "ok NAME" or "not ok NAME: why"; the last line
-# counts them, and the status is 1 where one failed.
-#   shadow.sh            the checks: with shadow stacks where the host has them; where it has not, what it says to
-#                        shadow-0.snap and shadow-1.snap of this folder, which came from a host that has
-#   shadow.sh --export   writes those two to standard output, as base64 of gzip between lines "BEGIN NAME" and "END"
-cd "$(dirname "$0")" || exit 71
-here=$(pwd)
-stasis=$here/stasis
-folder=$(mktemp -d) || exit 71
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 71
-export TMPDIR="$folder"
-passed=0 failed=0 skipped=0
+#!/bin/sh
+# Shadow stacks across snapshots, and what happens without GUEST_SSP, by the guest "shadow".  Where the host has them, it
+# hands back shadow-0.snap and shadow-1.snap; where it has not: what it says to those two of one that has.
+. "$(dirname "$0")/lib.sh"
 guest='--mem 8M --guest shadow'
 ssp='synthetic GUEST_SSP \(0x2030000300000000\)'
 
-ok() {
-	passed=$((passed + 1))
-	echo "ok $1"
-}
-not_ok() {
-	failed=$((failed + 1))
-	echo "not ok $1: $2"
-	tail -n 12 output | cut -c 1-300 | sed 's/^/    | /'
-}
-skip() {
-	skipped=$((skipped + 1))
-	echo "skip $1: $2"
-}
-run() {
-	"$stasis" "$@" >output 2>&1 </dev/null
-	status=$?
-}
-# expect NAME STATUS [PATTERN...]: the last run had this status, and each pattern matches a line of what it printed.
-expect() {
-	name=$1
-	if [ "$status" != "$2" ]; then
-		not_ok "$name" "status $status, expected $2"
-		return
-	fi
-	shift 2
-	for pattern; do
-		if ! tr -d '\r' <output | grep -Eq -- "$pattern"; then
-			not_ok "$name" "no line matches $pattern"
-			return
-		fi
-	done
-	ok "$name"
-}
 take() { # FILE CHECKPOINT OPTIONS...
 	file=$1 at=$2
 	shift 2
@@ -63,7 +19,7 @@ roundtrips() {
 		# shellcheck disable=SC2086 # words
 		run roundtrip $guest --at "checkpoint=$at" --keep "$at.snap" --until exit
 		if [ "$(grep -c 'ended with status 1$' output)" != 2 ]; then
-			not_ok "roundtrip $at" "the guests did not both end with status 1"
+			fail "roundtrip $at" "the guests did not both end with status 1"
 		else
 			expect "roundtrip $at" 0 '^SAME$'
 		fi
@@ -125,9 +81,9 @@ baseline() {
 	expect "without SHSTK in CPUID" 0 '^SAME$'
 	run inspect v1.snap
 	if grep -q GUEST_SSP output; then
-		not_ok "without SHSTK in CPUID there is no GUEST_SSP" "it is in the snapshot"
+		fail "without SHSTK in CPUID there is no GUEST_SSP" "it is in the snapshot"
 	else
-		ok "without SHSTK in CPUID there is no GUEST_SSP"
+		pass "without SHSTK in CPUID there is no GUEST_SSP"
 	fi
 }
 
@@ -136,34 +92,25 @@ baseline() {
 # shadow-1.snap was taken with shadow stacks in use, shadow-0.snap before CR4.CET was set.
 refusals() {
 	for command in check restore; do
-		run $command "$here/shadow-1.snap"
+		run $command "$in/shadow-1.snap"
 		expect "$command: every reason at once" 1 '^refused: vcpu0 cpuid SHSTK' "CR4's .*CET, and no --allow" \
 			'^refused: vcpu0 msr IA32_S_CET ' '^refused: vcpu0 msr IA32_PL0_SSP ' "^refused: vcpu0 $ssp: 0x90fa0"
 		[ "$vendor" = GenuineIntel ] || expect "$command: the vendor, too" 1 '^refused: vcpu0 cpuid vendor: GenuineIntel'
 	done
 	allowed='--allow vendor --allow cpuid --allow tsc-khz --allow xsave --allow registers'
 	# shellcheck disable=SC2086 # words
-	run restore $allowed --allow sregs --allow cr4 --allow CR4.CET "$here/shadow-1.snap"
+	run restore $allowed --allow sregs --allow cr4 --allow CR4.CET "$in/shadow-1.snap"
 	expect "CR4.CET cannot be allowed" 1 "^refused: vcpu0 sregs cr4: .*CR4's .*CET, and no --allow lets it through"
 	# shellcheck disable=SC2086 # words
-	run check $allowed "$here/shadow-0.snap"
+	run check $allowed "$in/shadow-0.snap"
 	expect "before CR4.CET the rest can be allowed" 0 '^allowed: vcpu0 cpuid SHSTK' "^allowed: vcpu0 $ssp: 0x0" \
 		'this host takes it$'
 	# shellcheck disable=SC2086 # words
-	run restore $allowed --snapshot here.snap --at exits=1 "$here/shadow-0.snap"
-	run compare "$here/shadow-0.snap" here.snap
+	run restore $allowed --snapshot here.snap --at exits=1 "$in/shadow-0.snap"
+	run compare "$in/shadow-0.snap" here.snap
 	expect "compare tells what was allowed" 1 "^vcpu0 $ssp: present != absent"
 }
 
-if [ "${1:-}" = --export ]; then
-	for at in 0 1; do
-		take "shadow-$at.snap" "$at"
-		echo "BEGIN shadow-$at.snap"
-		gzip -c "shadow-$at.snap" | base64
-		echo END
-	done
-	exit 0
-fi
 # shellcheck disable=SC2086 # words
 run run $guest
 vendor=$(sed -n 's/^vendor_id[^:]*: //p' /proc/cpuinfo | head -n 1)
@@ -174,11 +121,12 @@ if ! grep -q '^shadow: no shadow stacks on this CPU' output; then
 	without_ssp
 	without_one_reg
 	baseline
-elif [ -f "$here/shadow-1.snap" ]; then
+	cp 0.snap "$out/shadow-0.snap"
+	cp 1.snap "$out/shadow-1.snap"
+elif [ -f "$in/shadow-1.snap" ]; then
 	expect run 1
 	refusals
 else
 	skip "shadow stacks" "this host has none, and shadow-0.snap and shadow-1.snap are not there"
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ]
+finish
