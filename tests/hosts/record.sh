@@ -14,13 +14,14 @@ result() {
 	fi
 }
 
-# rules <OUTPUT OF stasis host: what has to stay as it is.
+# rules HOST: what has to stay as it is of what stasis host says there, and how many checks there were: none is lost unseen.
 rules() {
 	awk '/^kernel:|^one_reg rules:/ { next }
 		/^capability / { print $1, $2, ($3 > 0 ? "yes" : "no"); next }
 		/^registers:/ { print $1, "MSRs", ($(NF - 1) > 0 ? "and synthetic ones" : "alone"); next }
 		/^one_reg / { sub(/: .*/, ""); $1 = $1 }
-		{ print }'
+		{ print }' "$work/$1.out/host"
+	awk '{ print "checks before snapshots crossed: " $1 + $2 ", skipped: " $3 }' "$work/counts/$1.first"
 }
 
 # is_p FILE: is this machine the kind of host that the documents call P?
@@ -40,9 +41,9 @@ record_rules() {
 			echo "skip  rules-P: this machine's KVM is another one: $(head -n 2 "$file" | tr '\n' ' ')"
 			count rules-P 0 0 1
 		elif [ "$action" = write ]; then
-			rules <"$file" >"$here/golden/${title[$host]}.host"
+			rules "$host" >"$here/golden/${title[$host]}.host"
 		else
-			rules <"$file" | diff -u --label "recorded, ${title[$host]}" --label found \
+			rules "$host" | diff -u --label "recorded, ${title[$host]}" --label found \
 				"$here/golden/${title[$host]}.host" -
 			result "rules-${title[$host]}"
 		fi

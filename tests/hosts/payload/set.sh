@@ -2,12 +2,12 @@
 # The host test set: the static binary ./stasis on the KVM of the host that this runs on, by its built-in guests.
 # usage: set.sh [PATTERN]     only the checks whose names match (a pattern of case)
 . "$(dirname "$0")/lib.sh"
-pattern=${1:-*}
+only=${1:-*}
 mem='--mem 16M'
 
 # wanted NAME: is this check to be made?
 # shellcheck disable=SC2254 # the pattern is one
-wanted() { case $1 in $pattern) true ;; *) false ;; esac }
+wanted() { case $1 in $only) true ;; *) false ;; esac }
 
 # roundtrip NAME OPTIONS...: both machines are the same and both guests content with what they found.
 roundtrip() {
