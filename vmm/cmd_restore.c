@@ -52,7 +52,8 @@ const struct command command_restore = {
 	.name = "restore",
 	.arguments = "FILE",
 	.summary = "restore a snapshot, verify it by reading it back, and let it go on",
-	.options = OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RESTORE | OPTIONS_MEMORY | OPTIONS_RUNNING,
+	.options =
+		OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RESTORE | OPTIONS_MEMORY | OPTIONS_RUNNING | OPTIONS_CONSOLE,
 	.arguments_min = 1,
 	.arguments_max = 1,
 	.run = restore,

@@ -26,7 +26,7 @@ const struct command command_run = {
 	.name = "run",
 	.arguments = "[IMAGE]",
 	.summary = "boot an image or a built-in guest; its console is the terminal",
-	.options = OPTIONS_MACHINE | OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RUNNING,
+	.options = OPTIONS_MACHINE | OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RUNNING | OPTIONS_CONSOLE,
 	.arguments_max = 1,
 	.run = run,
 };

@@ -144,6 +144,8 @@ static void handle_io(struct vcpu *vcpu)
 	}
 	vm->device_vcpu = NULL;
 	pthread_mutex_unlock(&vm->device_lock);
+	if (is_write && vm->ops->console_wait != NULL)
+		vm->ops->console_wait(vm->ops_context);
 }
 
 void exit_run_failed(struct vcpu *vcpu)

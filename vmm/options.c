@@ -274,6 +274,13 @@ static int set_trace_io(struct options *options, const char *value, struct error
 	return 0;
 }
 
+static int set_console_wait(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_time(value, &options->console_wait_us))
+		return wrong(err, "console-wait", value, "a time (10s, 200ms)");
+	return 0;
+}
+
 static int set_no_sandbox(struct options *options, const char *value, struct error *err)
 {
 	options->no_sandbox = true;
@@ -332,6 +339,8 @@ static const struct {
 	{ "copy", NULL, OPTIONS_MEMORY, set_copy, "read and check RAM instead of mapping FILE, which may then change or go" },
 	{ "verify-memory", NULL, OPTIONS_MEMORY, set_verify_memory, "check all of RAM before the guest runs" },
 	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },
+	{ "console-wait", "TIME", OPTIONS_CONSOLE, set_console_wait,
+	  "drop the console's output once its reader took nothing for so long (default 10s)" },
 	{ "no-sandbox", NULL, OPTIONS_RUNNING, set_no_sandbox, "do not confine the process to the system calls that it needs" },
 	{ "raw", NULL, OPTIONS_RAW, set_raw, "print the bytes of each section, too, with their offsets in FILE" },
 	{ "json", NULL, OPTIONS_JSON, set_json, "print one JSON document" },
@@ -367,7 +376,11 @@ void options_print_help(FILE *out, unsigned groups)
 
 int options_parse(int argc, char **argv, unsigned groups, struct options *ret, bool *ret_help, struct error *err)
 {
-	struct options options = { .mem = OPTIONS_MEM_DEFAULT, .cpus = 1, .irqchip = IRQCHIP_FULL, .command_line = "" };
+	struct options options = { .mem = OPTIONS_MEM_DEFAULT,
+				   .cpus = 1,
+				   .irqchip = IRQCHIP_FULL,
+				   .command_line = "",
+				   .console_wait_us = OPTIONS_CONSOLE_WAIT_DEFAULT_US };
 	struct option table[NR_ROWS + 2] = { { .name = "help", .val = 'h' } };
 	int code, status = 0, nr = 1;
 	for (size_t i = 0; i < NR_ROWS; i++)

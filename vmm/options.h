@@ -24,6 +24,7 @@ enum option_group {
 	OPTIONS_JSON = 64,
 	OPTIONS_MEMORY = 128, /* restore: how RAM comes out of the file */
 	OPTIONS_RAW = 256,
+	OPTIONS_CONSOLE = 512, /* whatever has a user's console */
 };
 
 /* When a snapshot is taken. */
@@ -64,12 +65,14 @@ struct options {
 	struct restore_options restore;
 	bool copy, verify_memory;
 	bool trace_io, json, raw, no_sandbox;
+	uint64_t console_wait_us; /* how long a reader of the console may take nothing */
 
 	const char *const *arguments;
 	unsigned nr_arguments;
 };
 
-#define OPTIONS_MEM_DEFAULT (128ull << 20)
+#define OPTIONS_MEM_DEFAULT             (128ull << 20)
+#define OPTIONS_CONSOLE_WAIT_DEFAULT_US 10000000
 
 /*
  * Parses what follows a command's name.  argv[0] is that name.  *ret_help: --help was asked for, nothing else is set.

@@ -1,30 +1,36 @@
 #include "session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "command.h"
-#include "io.h"
+#include "console.h"
 #include "sandbox.h"
 #include "terminal.h"
 
-#define INPUT_SIZE 256
+#define INPUT_SIZE 4096
+#define MESSAGE_US 100000 /* how long a message waits for the console in front of it, and to be written itself */
+#define QUIT_US    200000 /* how long the console is waited for when the user has quit */
+#define DRAIN_US   50000  /* how often keys are looked for while the console is waited for */
 
 struct session {
 	const struct options *options;
-	int input_fd, output_fd; /* input_fd is -1 where the console has no input */
+	int input_fd;             /* -1 where the console has no input */
+	struct console *console;  /* what the guest prints */
+	struct console *messages; /* standard error: what we say; the console itself where that is there, too */
 	struct terminal terminal;
-	bool taken;             /* the trigger's snapshot was taken */
-	unsigned nr_taken;      /* snapshots, for numbering */
-	_Atomic bool is_closed; /* nobody reads the console any more */
+	bool taken;        /* the trigger's snapshot was taken */
+	unsigned nr_taken; /* snapshots, for numbering */
 	uint8_t input[INPUT_SIZE];
 	size_t input_size;   /* bytes that the UART had no room for yet */
 	int64_t deadline_us; /* of TRIGGER_AFTER; 0: none */
-	bool is_over;
+	bool is_over, is_quit;
 	int status;
 };
 
@@ -37,19 +43,64 @@ static int64_t now_us(void)
 
 static void console(void *context, uint8_t byte)
 {
-	struct session *session = context;
-	if (io_write_full(session->output_fd, &byte, 1) < 0)
-		session->is_closed = true;
+	const struct session *session = context;
+	console_put(session->console, &byte, 1);
+}
+
+static void wait_for_console(void *context)
+{
+	const struct session *session = context;
+	console_wait(session->console);
+	console_wait(session->messages);
+}
+
+static void pausing(void *context, bool is_pausing)
+{
+	const struct session *session = context;
+	console_hurry(session->console, is_pausing);
+	console_hurry(session->messages, is_pausing);
+}
+
+__attribute__((format(printf, 2, 0))) static void put_message(const struct session *session, const char *format,
+							      va_list args)
+{
+	char text[ERROR_TEXT_MAX + 256] = "stasis: ";
+	size_t used = strlen(text), room = sizeof(text) - used - 1; /* and a newline */
+	int n = vsnprintf(text + used, room, format, args);
+	used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+	text[used++] = '\n';
+	console_put(session->messages, text, used);
+}
+
+/* A message about the machine, behind what the guest has printed. */
+__attribute__((format(printf, 2, 3))) static void say(const struct session *session, const char *format, ...)
+{
+	va_list args;
+	console_flush(session->console, MESSAGE_US);
+	va_start(args, format);
+	put_message(session, format, args);
+	va_end(args);
+	console_flush(session->messages, MESSAGE_US);
+}
+
+__attribute__((format(printf, 2, 3))) static void say_at_once(const struct session *session, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	put_message(session, format, args);
+	va_end(args);
 }
 
 static void trace(void *context, unsigned vcpu, const char *text)
 {
 	const struct session *session = context;
 	if (session->options->trace_io)
-		message("vcpu%u %s", vcpu, text);
+		say_at_once(session, "vcpu%u %s", vcpu, text);
 }
 
-const struct vm_ops session_vm_ops = { .console = console, .trace = trace };
+const struct vm_ops session_vm_ops = {
+	.console = console, .console_wait = wait_for_console, .pausing = pausing, .trace = trace
+};
 
 int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err)
 {
@@ -63,14 +114,26 @@ int session_create(struct session **ret, const struct options *options, bool has
 		return error_set(err, ERROR_SYSTEM, "no memory for a session");
 	session->options = options;
 	session->input_fd = has_input ? STDIN_FILENO : -1;
-	session->output_fd = to_stdout ? STDERR_FILENO : STDOUT_FILENO;
 	session->terminal.fd = -1;
+	int status = console_open(&session->messages, STDERR_FILENO, options->console_wait_us, err);
+	session->console = session->messages;
+	if (status == 0 && !to_stdout)
+		status = console_open(&session->console, STDOUT_FILENO, options->console_wait_us, err);
+	if (status < 0) {
+		session_free(session);
+		return status;
+	}
 	*ret = session;
 	return 0;
 }
 
 void session_free(struct session *session)
 {
+	if (session == NULL)
+		return;
+	if (session->console != session->messages)
+		console_close(session->console);
+	console_close(session->messages);
 	free(session);
 }
 
@@ -88,7 +151,7 @@ static int take_snapshot(struct session *session, struct vm *vm, struct error *e
 	int status = snapshot_take(vm, path, err);
 	if (status == 0) {
 		session->nr_taken++;
-		message("snapshot written to %s", strcmp(path, "-") == 0 ? "standard output" : path);
+		say(session, "snapshot written to %s", strcmp(path, "-") == 0 ? "standard output" : path);
 	}
 	return status;
 }
@@ -102,7 +165,7 @@ static int trigger(struct session *session, struct vm *vm, struct error *err)
 	int status = take_snapshot(session, vm, err);
 	if (session->options->go_on) {
 		if (status < 0)
-			message("no snapshot: %s; the guest goes on", err->text);
+			say(session, "no snapshot: %s; the guest goes on", err->text);
 		return 0;
 	}
 	session->is_over = true;
@@ -113,12 +176,12 @@ static void snapshot_by_key(struct session *session, struct vm *vm)
 {
 	struct error err;
 	if (session->options->snapshot == NULL) {
-		message("no snapshot: name a file with --snapshot FILE");
+		say(session, "no snapshot: name a file with --snapshot FILE");
 		return;
 	}
 	vm_pause(vm);
 	if (take_snapshot(session, vm, &err) < 0)
-		message("no snapshot: %s; the guest goes on", err.text);
+		say(session, "no snapshot: %s; the guest goes on", err.text);
 	vm_resume(vm);
 }
 
@@ -126,13 +189,14 @@ static void handle_key(struct session *session, struct vm *vm, enum terminal_key
 {
 	switch (key) {
 	case TERMINAL_QUIT:
-		session->is_over = true;
+		session->is_over = session->is_quit = true;
 		break;
 	case TERMINAL_SNAPSHOT:
 		snapshot_by_key(session, vm);
 		break;
 	case TERMINAL_HELP:
-		message("Ctrl-A x quits, Ctrl-A s takes a snapshot, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h prints this");
+		say(session,
+		    "Ctrl-A x quits, Ctrl-A s takes a snapshot, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h prints this");
 		break;
 	case TERMINAL_NONE:
 		break;
@@ -155,12 +219,12 @@ static int handle_event(struct session *session, struct vm *vm, const struct vm_
 		return 0;
 	case VM_EVENT_RESET:
 		session->is_over = true;
-		message("the guest asked for a reset; it ends here");
+		say(session, "the guest asked for a reset; it ends here");
 		return 0;
 	case VM_EVENT_HALTED:
 		session->is_over = true;
-		message("vCPU %u halted, and without an interrupt controller nothing can wake it; it ends here",
-			event->vcpu);
+		say(session, "vCPU %u halted, and without an interrupt controller nothing can wake it; it ends here",
+		    event->vcpu);
 		return 0;
 	case VM_EVENT_FAILED:
 		*err = event->error;
@@ -171,16 +235,33 @@ static int handle_event(struct session *session, struct vm *vm, const struct vm_
 	return 0;
 }
 
+/* May the terminal be read?  A person's keys always, for one may be an escape; of a pipe only what there is room for.
+ */
+static bool wants_input(const struct session *session)
+{
+	return session->input_size < INPUT_SIZE || session->terminal.is_raw;
+}
+
+/* Reads what was typed; what a person types into a full buffer is lost. */
+static enum terminal_key read_input(struct session *session)
+{
+	enum terminal_key key;
+	uint8_t lost[64];
+	size_t room = INPUT_SIZE - session->input_size;
+	if (room == 0)
+		terminal_read(&session->terminal, lost, sizeof(lost), &key);
+	else
+		session->input_size +=
+			terminal_read(&session->terminal, session->input + session->input_size, room, &key);
+	return key;
+}
+
 /* Offers what was typed to the UART; what does not fit is offered again. */
 static void feed(struct session *session, struct vm *vm)
 {
-	enum terminal_key key = TERMINAL_NONE;
-	if (session->input_size == 0)
-		session->input_size = terminal_read(&session->terminal, session->input, INPUT_SIZE, &key);
 	size_t taken = vm_input(vm, session->input, session->input_size);
 	session->input_size -= taken;
 	memmove(session->input, session->input + taken, session->input_size);
-	handle_key(session, vm, key);
 }
 
 /* How long poll() may wait: to the deadline, or a moment where input waits for room. */
@@ -195,20 +276,35 @@ static int wait_ms(const struct session *session)
 	return left < 0 ? 0 : left < CLOSED_MS ? (int)left : CLOSED_MS;
 }
 
+/* A console that cannot be written to any more ends the session. */
+static int check_console(const struct session *session, struct error *err)
+{
+	int error = console_count(session->console).error;
+	if (error == EPIPE)
+		return error_set(err, ERROR_IO, "nobody reads the guest's console any more");
+	if (error != 0)
+		return error_set(err, ERROR_IO, "the guest's console cannot be written: %s", strerror(error));
+	return 0;
+}
+
 static int step(struct session *session, struct vm *vm, struct error *err)
 {
 	struct pollfd fds[2] = {
 		{ .fd = vm->event_fd, .events = POLLIN },
-		{ .fd = session->input_size == 0 ? session->terminal.fd : -1, .events = POLLIN },
+		{ .fd = wants_input(session) ? session->terminal.fd : -1, .events = POLLIN },
 	};
 	struct vm_event event;
-	int status = 0;
 	if (poll(fds, 2, wait_ms(session)) < 0 && errno != EINTR)
 		return error_errno(err, ERROR_SYSTEM, "poll");
-	if (session->is_closed)
-		return error_set(err, ERROR_IO, "nobody reads the guest's console any more");
-	if (fds[1].revents != 0 || session->input_size > 0) /* what is wrong with it, the read finds out */
+	int status = check_console(session, err);
+	if (status < 0)
+		return status;
+	enum terminal_key key = TERMINAL_NONE;
+	if (fds[1].revents != 0) /* what is wrong with it, the read finds out */
+		key = read_input(session);
+	if (session->input_size > 0)
 		feed(session, vm);
+	handle_key(session, vm, key);
 	if (session->deadline_us != 0 && now_us() >= session->deadline_us) {
 		vm_pause(vm);
 		status = trigger(session, vm, err);
@@ -223,11 +319,59 @@ static int step(struct session *session, struct vm *vm, struct error *err)
 	return status;
 }
 
-int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
+/* Waits for the reader of a console, for as long as it is patient; the user may end that. */
+static void drain(struct session *session, struct console *console)
+{
+	uint64_t idle_us = 0, taken = 0;
+	while (!console_flush(console, DRAIN_US)) {
+		struct console_counts now = console_count(console);
+		idle_us = now.taken != taken ? 0 : idle_us + DRAIN_US;
+		taken = now.taken;
+		if (now.is_stalled || idle_us >= (session->is_quit ? QUIT_US : session->options->console_wait_us))
+			return;
+		struct pollfd keys = { .fd = session->terminal.fd, .events = POLLIN };
+		session->input_size = 0; /* nobody is there to take it */
+		if (poll(&keys, 1, 0) == 1 && read_input(session) == TERMINAL_QUIT)
+			session->is_quit = true;
+	}
+}
+
+/* What the guest printed last reaches its reader before we end, and what does not is told. */
+static int finish_console(struct session *session, struct error *err)
+{
+	drain(session, session->console);
+	struct console_counts counts = console_count(session->console);
+	uint64_t lost = counts.dropped + counts.waiting;
+	if (lost > 0 && counts.error == 0)
+		say(session, "%" PRIu64 " bytes of the guest's console were dropped: nobody took them", lost);
+	drain(session, session->messages);
+	return check_console(session, err);
+}
+
+static int go(struct session *session, struct vm *vm, struct error *err)
 {
 	const struct trigger *at = &session->options->at;
-	if (at->kind == TRIGGER_EXITS)
-		vm->exits_wanted = at->value;
+	if (at->kind == TRIGGER_AFTER)
+		session->deadline_us = now_us() + (int64_t)at->value;
+	vm_resume(vm);
+	int status = 0;
+	while (status == 0 && !session->is_over)
+		status = step(session, vm, err);
+	vm_pause(vm);
+	if (status == 0 && at->kind != TRIGGER_NONE && !session->taken)
+		say(session, "no snapshot: the guest ended before --at");
+	struct error at_end;
+	if (finish_console(session, &at_end) < 0 && status == 0) {
+		*err = at_end;
+		status = -(int)at_end.code;
+	}
+	return status;
+}
+
+int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
+{
+	if (session->options->at.kind == TRIGGER_EXITS)
+		vm->exits_wanted = session->options->at.value;
 	/* Before the first thread, so that all have it. */
 	int status = session->options->no_sandbox ? 0 : sandbox_enter(session->options->snapshot != NULL, err);
 	if (status == 0)
@@ -238,15 +382,8 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 		return status;
 	if (session->terminal.is_raw)
 		terminal_guard(&session->terminal);
-	if (at->kind == TRIGGER_AFTER)
-		session->deadline_us = now_us() + (int64_t)at->value;
-	vm_resume(vm);
-	while (status == 0 && !session->is_over)
-		status = step(session, vm, err);
-	vm_pause(vm);
+	status = go(session, vm, err);
 	terminal_close(&session->terminal);
-	if (status == 0 && at->kind != TRIGGER_NONE && !session->taken)
-		message("no snapshot: the guest ended before --at");
 	if (status == 0)
 		*ret_status = session->status;
 	return status;

@@ -17,7 +17,10 @@ extern const struct vm_ops session_vm_ops;
  */
 int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err);
 
-/* Runs the machine, which is paused and whose ops_context is the session, to its end. */
+/*
+ * Runs the machine, which is paused and whose ops_context is the session, to its end; then waits for the console's
+ * reader, for as long as --console-wait says.
+ */
 int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err);
 
 void session_free(struct session *session);

@@ -65,7 +65,7 @@ void vcpu_report(struct vcpu *vcpu, enum vm_event_kind kind, uint32_t value, con
 		eventfd_write(vm->event_fd, 1);
 	}
 	if (!vm->pause_wanted) {
-		vm->pause_wanted = true;
+		vm_want_pause(vm, true);
 		for (unsigned i = 0; i < vm->nr_vcpus; i++)
 			if (i != vcpu->id)
 				vcpu_kick(&vm->vcpus[i]);

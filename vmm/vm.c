@@ -185,6 +185,7 @@ void vm_free(struct vm *vm)
 		return;
 	pthread_mutex_lock(&vm->lock);
 	vm->stop_wanted = true;
+	vm_want_pause(vm, true);
 	kick_all(vm);
 	pthread_cond_broadcast(&vm->changed);
 	pthread_mutex_unlock(&vm->lock);
@@ -228,10 +229,17 @@ static void wait_until_parked(struct vm *vm)
 		pthread_cond_wait(&vm->changed, &vm->lock);
 }
 
+void vm_want_pause(struct vm *vm, bool is_wanted)
+{
+	vm->pause_wanted = is_wanted;
+	if (vm->ops->pausing != NULL)
+		vm->ops->pausing(vm->ops_context, is_wanted);
+}
+
 void vm_pause(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->lock);
-	vm->pause_wanted = true;
+	vm_want_pause(vm, true);
 	kick_all(vm);
 	wait_until_parked(vm);
 	pthread_mutex_unlock(&vm->lock);
@@ -253,7 +261,7 @@ void vm_resume(struct vm *vm)
 	pthread_mutex_lock(&vm->lock);
 	/* Another vCPU's event that came with the last one is told first; the machine stands still until then. */
 	if (find_event(vm) == NULL) {
-		vm->pause_wanted = false;
+		vm_want_pause(vm, false);
 		pthread_cond_broadcast(&vm->changed);
 	}
 	pthread_mutex_unlock(&vm->lock);

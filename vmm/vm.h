@@ -94,9 +94,14 @@ struct vcpu {
 
 /* What the machine tells its owner while it runs. */
 struct vm_ops {
-	/* A byte for the console, from the UART or a debug port.  Called with the devices' lock held, by vCPU threads.
-	 */
+	/* A byte for the console, from the UART or a debug port.  Called with the devices' lock held, by vCPU threads:
+	 * must not wait. */
 	void (*console)(void *context, uint8_t byte);
+	/* After a write to a port, without locks: waits while the console has no room, but not while the machine is to
+	 * pause.  NULL: it has always room. */
+	void (*console_wait)(void *context);
+	/* The machine is to pause, or goes on.  Called with vm->lock held.  NULL: nobody waits. */
+	void (*pausing)(void *context, bool is_pausing);
 	/* An exit for --trace-io; NULL: not traced. */
 	void (*trace)(void *context, unsigned vcpu, const char *text);
 };
@@ -153,6 +158,9 @@ int vm_start(struct vm *vm, struct error *err);
  * (KVM.md 2): all state is then in what KVM's ioctls return.  Pausing a paused machine does nothing.
  */
 void vm_pause(struct vm *vm);
+
+/* For vcpu.c, under vm->lock: what becomes of pause_wanted, and whoever waits for the console learns it. */
+void vm_want_pause(struct vm *vm, bool is_wanted);
 
 /* Lets the vCPUs go on.  Tells KVM that the guest was stopped on purpose (KVM_KVMCLOCK_CTRL). */
 void vm_resume(struct vm *vm);

@@ -8,6 +8,9 @@
  *   send:TEXT     types TEXT; ^X in it is Ctrl-X
  *   raw, cooked   waits until the terminal is in raw mode, or as it was at first
  *   signal:N      sends the program signal number N
+ *   stalled       waits until the program can print nothing more, for nobody reads
+ *   unread:FILE   waits until the file is there, without reading what is printed
+ *   ended         waits until the program has ended, without reading what it printed
  *
  * What the program prints goes to standard output.  The exit status is the program's (128 + N: ended by signal N),
  * 124 where a step is not done within ten seconds, 125 where the program has left the terminal changed; a sentence on
@@ -117,9 +120,34 @@ static bool type(const struct terminal *terminal, const char *text)
 	return true;
 }
 
+/* Has the terminal no room for what the program prints? */
+static bool is_stalled(const struct terminal *terminal)
+{
+	struct pollfd room = { .fd = terminal->slave, .events = POLLOUT };
+	return poll(&room, 1, 0) == 0;
+}
+
+static bool has_ended(const struct terminal *terminal)
+{
+	siginfo_t info = { 0 };
+	return waitid(P_PID, (id_t)terminal->child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* Is it a step during which the user reads nothing? */
+static bool is_unread(const char *word)
+{
+	return strncmp(word, "unread:", 7) == 0 || strcmp(word, "stalled") == 0 || strcmp(word, "ended") == 0;
+}
+
 /* Is the step done?  It is asked for again until it is. */
 static bool step(struct terminal *terminal, const char *word)
 {
+	if (strncmp(word, "unread:", 7) == 0)
+		return access(word + 7, F_OK) == 0;
+	if (strcmp(word, "stalled") == 0)
+		return is_stalled(terminal);
+	if (strcmp(word, "ended") == 0)
+		return has_ended(terminal);
 	if (strncmp(word, "expect:", 7) == 0)
 		return find(terminal, word + 7);
 	if (strncmp(word, "send:", 5) == 0)
@@ -140,7 +168,10 @@ static int play(struct terminal *terminal, char **steps, int nr)
 				fprintf(stderr, "pty_run: %s: not done\n", steps[i]);
 				return -1;
 			}
-			take_output(terminal);
+			if (is_unread(steps[i]))
+				poll(NULL, 0, POLL_MS);
+			else
+				take_output(terminal);
 		}
 	}
 	return 0;
