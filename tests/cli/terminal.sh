@@ -17,8 +17,10 @@ prints 'Ctrl-A x quits, Ctrl-A s takes a snapshot, Ctrl-A Ctrl-A sends Ctrl-A, C
 expect 1 "$user" expect:echo raw 'send:^azq' -- "$stasis" run "$images/echo.bin"
 prints_not z
 
-# Snapshots by key: numbered files, and the guest goes on.
-expect 0 "$user" expect:2 raw 'send:^as' "expect:written to $file" expect:4 'send:^as' "expect:written to $file.1" \
+# Snapshots by key: numbered files, and the guest goes on.  The first is taken between two lines, long before the next.
+line_end=$(printf '\r\n.')
+line_end=${line_end%.}
+expect 0 "$user" "expect:2$line_end" raw 'send:^as' "expect:written to $file" expect:4 'send:^as' "expect:written to $file.1" \
 	'send:^as' "expect:written to $file.2" expect:1 'send:^ax' \
 	-- "$stasis" run --mem 8M --guest counter --snapshot "$file"
 for name in "$file" "$file.1" "$file.2"; do
