@@ -19,6 +19,7 @@ block() {
 	scripts/doc-block.sh "$action" "$file" "$name" <"$contents" || status=1
 }
 
+block docs/FORMAT.md "generated: limits" "$build/tests/docs/format_dump" limits
 block docs/FORMAT.md "generated: components" "$build/tests/docs/format_dump"
 block README.md "generated: commands" sh -c 'echo "\`\`\`"; "$1/stasis" --help | grep "^  "; echo "\`\`\`"' sh "$build"
 exit $status

@@ -197,13 +197,38 @@ static void compare_state(struct comparison *c, const struct image *a, const str
 
 /* ---- RAM ---- */
 
+#define VIEW_BYTES 16
+
 /* A run of pages that differ. */
 struct ram_run {
 	struct report *report;
 	uint64_t gpa, size;
-	uint64_t first; /* the first byte that differs */
-	uint8_t a, b;   /* its values */
+	uint64_t first;       /* the first byte that differs */
+	const uint8_t *a, *b; /* the VIEW_BYTES around it, aligned */
+	bool is_viewed;       /* a run before this one was shown in hex */
 };
+
+static void append_hex(char *text, size_t size, const uint8_t *bytes)
+{
+	size_t used = strlen(text);
+	for (size_t i = 0; i < VIEW_BYTES && used + 3 < size; i++, used += 3)
+		snprintf(text + used, size - used, " %02x", bytes[i]);
+}
+
+/* The first run's bytes in hex: those of the others would fill the screen. */
+static void view_run(const struct ram_run *run, char *detail, size_t size)
+{
+	uint64_t at = run->first % VIEW_BYTES;
+	size_t used = (size_t)snprintf(detail, size, "first at 0x%" PRIx64 ": %02x != %02x", run->first, run->a[at],
+				       run->b[at]);
+	if (run->is_viewed)
+		return;
+	snprintf(detail + used, size - used, "; from 0x%" PRIx64 ":", run->first - at);
+	append_hex(detail, size, run->a);
+	used = strlen(detail);
+	snprintf(detail + used, size - used, " !=");
+	append_hex(detail, size, run->b);
+}
 
 static void ram_run_end(struct ram_run *run)
 {
@@ -214,10 +239,10 @@ static void ram_run_end(struct ram_run *run)
 	snprintf(finding.where, sizeof(finding.where), "ram");
 	snprintf(finding.name, sizeof(finding.name), "0x%" PRIx64 "-0x%" PRIx64, run->gpa, run->gpa + run->size - 1);
 	snprintf(finding.left, sizeof(finding.left), "%" PRIu64 " page%s", pages, pages == 1 ? "" : "s");
-	snprintf(finding.detail, sizeof(finding.detail), "first at 0x%" PRIx64 ": %02x != %02x", run->first, run->a,
-		 run->b);
+	view_run(run, finding.detail, sizeof(finding.detail));
 	report_add(run->report, &finding);
 	run->size = 0;
+	run->is_viewed = true;
 }
 
 static void compare_page(struct ram_run *run, uint64_t gpa, const uint8_t *a, const uint8_t *b)
@@ -232,8 +257,8 @@ static void compare_page(struct ram_run *run, uint64_t gpa, const uint8_t *a, co
 			at++;
 		run->gpa = gpa;
 		run->first = gpa + at;
-		run->a = a[at];
-		run->b = b[at];
+		run->a = a + at - at % VIEW_BYTES;
+		run->b = b + at - at % VIEW_BYTES;
 	}
 	run->size += MEMORY_PAGE;
 }

@@ -405,6 +405,11 @@ static int read_ram_records(struct source *source, struct image *image, struct e
 		status = memory_add(&image->ram, &machine->ranges[i], err);
 	while (status == 0 && !end)
 		status = read_record(source, &image->ram, &end, err);
+	/* A pipe may go on with something else; a file that does so is not what was written. */
+	if (status == 0 && source->is_file && source->offset != source->size)
+		status = error_set(err, ERROR_DATA,
+				   "%s: %" PRIu64 " bytes, expected %" PRIu64 ": the stream in it has ended there",
+				   source->name, source->size, source->offset);
 	return status;
 }
 

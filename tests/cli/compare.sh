@@ -29,10 +29,11 @@ differ 'vm uart scr: 0x0 != 0x55\n' field uart.scr 0x55
 differ 'vcpu0 msr MSR_0x4b564dee (0x4b564dee): absent != present\n' register 0x4b564dee 1
 differ 'vcpu0 synthetic GUEST_SSP (0x2030000300000000): absent != present\n' register GUEST_SSP 1
 differ 'vcpu0 msr IA32_STAR (0xc0000081): 0x0 != 0x2\nvcpu0 regs rbp: 0x0 != 0x1\n' field regs.rbp 1 register IA32_STAR 2
-# RAM: pages that follow each other are one line; where the first byte differs.
-differ 'ram 0x1000-0x1fff: 1 page; first at 0x1234: 00 != 55\n' ram 0x1234 0x55
-differ 'ram 0x1000-0x2fff: 2 pages; first at 0x1fff: 00 != 01\n' ram 0x1fff 1 ram 0x2000 2
-first='ram 0x300000-0x300fff: 1 page; first at 0x300000: 00 != 01'
+# RAM: pages that follow each other are one line; where the first byte differs, and of the first line the bytes there.
+zeros='00 00 00 00 00 00 00 00 00 00 00 00 00 00 00'
+differ 'ram 0x1000-0x1fff: 1 page; first at 0x1234: 00 != 55; from 0x1230: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 != 00 00 00 00 55 00 00 00 00 00 00 00 00 00 00 00\n' ram 0x1234 0x55
+differ "ram 0x1000-0x2fff: 2 pages; first at 0x1fff: 00 != 01; from 0x1ff0: $zeros 00 != $zeros 01\n" ram 0x1fff 1 ram 0x2000 2
+first="ram 0x300000-0x300fff: 1 page; first at 0x300000: 00 != 01; from 0x300000: 00 $zeros != 01 $zeros"
 last_page='ram 0x7ff000-0x7fffff: 1 page; first at 0x7fffff: 00 != ff'
 differ "$first\\n$last_page\\n" ram 0x300000 1 ram 0x7fffff 255
 

@@ -2,6 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 need_kvm
 need python3
+here=$(dirname "$0")
 a=$work/a.snap
 b=$work/b.snap
 snapshot "$a" regs --at checkpoint=1
@@ -17,9 +18,11 @@ document() {
 	check 'not one line' [ "$(wc -l <"$out")" -eq 1 ]
 	check "not so: $expression" python3 -c \
 		"import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not ($expression))" "$out"
+	check "not as docs/JSON.md has it" python3 "$here/json_shape.py" "$here/../../docs/JSON.md" "$1" <"$out"
 }
 document 0 'd["cpu_vendor"] and any(l["name"] == "IA32_LSTAR (0xc0000082)" and l["id"] == "0x20300002c0000082"
 	and l["where"] == "vcpu0" and l["value"].startswith("0x") for l in d["state"])' inspect "$a"
+document 0 'len(d["raw"]) > 10 and all(s["offset"] >= 296 and bytes.fromhex(s["bytes"]) for s in d["raw"])' inspect "$a" --raw
 document 0 '[l["name"] for l in d["state"]] == ["cs.base"]' inspect "$a" cs.base
 document 0 'd["same"] and not d["findings"]' compare "$a" "$a"
 document 1 'not d["same"] and [(f["kind"], f["where"], f["name"]) for f in d["findings"]] ==

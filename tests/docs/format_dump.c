@@ -1,11 +1,14 @@
 /*
- * Prints the generated part of docs/FORMAT.md: the component table, and the layout of every payload.  What no row of a
- * layout names is padding.
+ * Prints the generated parts of docs/FORMAT.md: the component table, and the layout of every payload (what no row of a
+ * layout names is padding), or, with the argument "limits", what a reader takes at most.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "snapshot/component.h"
+#include "snapshot/format.h"
 #include "snapshot/state.h"
 
 #define SCHEMAS_MAX 64
@@ -79,9 +82,35 @@ static void print_field(const struct field *field, struct queue *queue)
 	putchar('\n');
 }
 
-int main(void)
+static int print_limits(void)
+{
+	static const struct {
+		const char *what;
+		uint64_t value;
+	} rows[] = {
+		{ "sections of a snapshot", IMAGE_SECTIONS_MAX },
+		{ "an instance's number", VM_VCPUS_MAX - 1 },
+		{ "bytes of header, table and state sections together", FORMAT_STATE_MAX },
+		{ "bytes of it all: the header's size", FORMAT_SIZE_MAX },
+		{ "vCPUs", VM_VCPUS_MAX },
+		{ "memory regions", MEMORY_REGIONS_MAX },
+		{ "bytes of a memory region", MEMORY_RAM_MAX },
+		{ "a memory region's guest-physical address", 2 * MEMORY_RAM_MAX },
+		{ "bytes of RAM that one checksum or page record covers", FORMAT_CHUNK },
+		{ "entries of a list", COMPONENT_ENTRIES_MAX },
+		{ "entries of `cpuid`", CPUID_ENTRIES_MAX },
+	};
+	printf("| limit | at most |\n|---|---|\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		printf("| %s | %" PRIu64 " |\n", rows[i].what, rows[i].value);
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
 {
 	struct queue queue = { .nr = 0 };
+	if (argc > 1 && strcmp(argv[1], "limits") == 0)
+		return print_limits();
 	print_components(&queue);
 	for (size_t i = 0; i < queue.nr; i++) { /* grows as it is printed */
 		const struct schema *schema = queue.schemas[i];

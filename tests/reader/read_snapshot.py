@@ -4,6 +4,8 @@
 Lists and verifies a snapshot file or stream, by docs/FORMAT.md alone: it shares nothing with the program.
 Prints a line for each section and register; status 1 and a sentence where the snapshot is damaged.
 """
+import os
+import stat
 import struct
 import sys
 
@@ -102,6 +104,7 @@ def text(field):
 class Reader:
     def __init__(self, file):
         self.file = file
+        self.is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         self.offset = 0
 
     def read(self, size, what):
@@ -254,6 +257,7 @@ def read_page_records(reader, ranges):
         expect(crc32c(data, crc32c(raw[:12])) == crc, f"pages at {gpa:#x}: the checksum does not match")
         if length == 0:
             print(f"page records: {records}")
+            expect(not reader.is_regular or reader.file.read(1) == b"", "bytes follow the stream's end")
             return
         records += 1
 

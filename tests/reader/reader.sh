@@ -89,6 +89,8 @@ head -c $((size - 4096)) regs >damaged
 ! python3 "$reader" damaged >listed 2>&1 || fail "a truncated file was not found"
 head -c $(($(stat -c %s stream) - 16)) stream >damaged
 ! python3 "$reader" damaged >listed 2>&1 || fail "a stream without its end was not found"
+{ cat stream; echo; } >damaged
+! python3 "$reader" damaged >listed 2>&1 || fail "bytes behind a stream's end in a file were not found"
 
 [ $failures -gt 0 ] || echo "$(wc -l <sections) sections and their registers alike, every changed bit found"
 exit $((failures > 0))

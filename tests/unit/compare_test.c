@@ -32,6 +32,8 @@ static void compare(void)
 }
 
 /* Finding number i as people read it. */
+#define ZEROS " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" /* 15 of the 16 bytes in hex */
+
 static void assert_finding(size_t i, const char *line)
 {
 	char text[640];
@@ -302,7 +304,8 @@ START_TEST(pages_are_told_in_runs)
 	touch(&a, BUILD_RAM - 1, 4); /* the last page, and the first of the next region */
 	touch(&b, BUILD_ROM_GPA, 5);
 	compare();
-	assert_finding(0, "ram 0x1000-0x2fff: 2 pages; first at 0x1010: 01 != 02");
+	assert_finding(0,
+		       "ram 0x1000-0x2fff: 2 pages; first at 0x1010: 01 != 02; from 0x1010: 01" ZEROS " != 02" ZEROS);
 	assert_finding(1, "ram 0xff000-0xfffff: 1 page; first at 0xfffff: 04 != 00");
 	assert_finding(2, "ram 0xffff0000-0xffff0fff: 1 page; first at 0xffff0000: 00 != 05");
 	ck_assert_uint_eq(report.nr, 3);
@@ -323,7 +326,8 @@ START_TEST(runs_do_not_reach_over_untouched_memory)
 	touch(&b, range.gpa + 5ull * FORMAT_CHUNK - 1, 1);
 	touch(&b, range.gpa + 5ull * FORMAT_CHUNK, 1);
 	compare();
-	assert_finding(0, "ram 0x2ff000-0x2fffff: 1 page; first at 0x2fffff: 01 != 00");
+	assert_finding(0, "ram 0x2ff000-0x2fffff: 1 page; first at 0x2fffff: 01 != 00; from 0x2ffff0:" ZEROS
+			  " 01 !=" ZEROS " 00");
 	assert_finding(1, "ram 0x600000-0x600fff: 1 page; first at 0x600000: 01 != 00");
 	assert_finding(2, "ram 0x6ff000-0x700fff: 2 pages; first at 0x6fffff: 00 != 01");
 	ck_assert_uint_eq(report.nr, 3);

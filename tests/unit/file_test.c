@@ -430,6 +430,17 @@ START_TEST(a_stream_that_ends_early_is_truncated)
 }
 END_TEST
 
+START_TEST(a_stream_in_a_file_ends_with_the_file)
+{
+	struct image got;
+	ck_assert_ptr_nonnull(buffer_append(&stream, "x", 1));
+	assert_refused("a byte more", &stream, READ_FILE, -ERROR_DATA, ": the stream in it has ended there");
+	/* A pipe may go on. */
+	ck_assert_int_eq(file_read_bytes(buffer_bytes(&stream), READ_PIPE, &got, &err), 0);
+	image_done(&got);
+}
+END_TEST
+
 /* ---- Single bits ---- */
 
 /* Flips a bit of the file that path names, and says whether reading, RAM included, finds it. */
@@ -499,6 +510,7 @@ int main(void)
 		page_records_are_checked,
 		a_file_that_ends_early_is_truncated,
 		a_stream_that_ends_early_is_truncated,
+		a_stream_in_a_file_ends_with_the_file,
 		every_flipped_bit_is_found,
 		damaged_ram_is_found_by_its_address,
 	};
