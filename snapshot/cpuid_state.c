@@ -66,8 +66,11 @@ struct missing {
 static void report_missing(void *context, const struct cpuid_lack *lack)
 {
 	const struct missing *missing = context;
-	struct finding finding = { 0 };
+	struct finding finding = { .component = "cpuid" };
+	component_where(missing->component, missing->instance, finding.where, sizeof(finding.where));
 	snprintf(finding.name, sizeof(finding.name), "%.79s", lack->text);
+	if (report_has(missing->restore->report, &finding))
+		return; /* what KVM does not have, it does not show either */
 	snprintf(finding.detail, sizeof(finding.detail), "%s", missing->detail);
 	restore_finding(missing->restore, missing->component, missing->instance, lack->text, &finding);
 }

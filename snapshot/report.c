@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
 	const char *name;
@@ -44,6 +45,17 @@ void report_add(struct report *report, const struct finding *finding)
 		return;
 	}
 	report->findings[report->nr++] = *finding;
+}
+
+bool report_has(const struct report *report, const struct finding *finding)
+{
+	for (size_t i = 0; i < report->nr; i++) {
+		const struct finding *other = &report->findings[i];
+		if (strcmp(other->where, finding->where) == 0 && strcmp(other->component, finding->component) == 0 &&
+		    strcmp(other->name, finding->name) == 0)
+			return true;
+	}
+	return false;
 }
 
 size_t report_bad(const struct report *report)

@@ -38,6 +38,9 @@ struct report {
 
 void report_add(struct report *report, const struct finding *finding);
 
+/* Is there a finding of that place, component and name? */
+bool report_has(const struct report *report, const struct finding *finding);
+
 /* Findings that make the answer "no": different or refused. */
 size_t report_bad(const struct report *report);
 

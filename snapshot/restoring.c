@@ -1,7 +1,11 @@
 #include "restoring.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
+
+#include "vmm/cpuid.h"
 
 /* A register has more names than one: its number is one, too. */
 static bool is_same_register(const char *a, const char *b)
@@ -15,6 +19,44 @@ static bool is_named(const char *const *names, unsigned nr, const char *name)
 	for (unsigned i = 0; i < nr; i++)
 		if (strcasecmp(names[i], name) == 0 || is_same_register(names[i], name))
 			return true;
+	return false;
+}
+
+/* A word, held against the fields of a component. */
+struct search {
+	const char *word, *component;
+};
+
+static int has_name(const struct schema_leaf *leaf, void *context)
+{
+	const struct search *search = context;
+	const struct kvm_reg_bits *bits = leaf->field->bits;
+	size_t component = strlen(search->component), length = strlen(leaf->name);
+	const char *word = search->word;
+	if (strncasecmp(word, search->component, component) == 0 && word[component] == '-')
+		word += component + 1;
+	if (strncasecmp(word, leaf->name, length) != 0)
+		return 0;
+	if (word[length] == '\0')
+		return 1;
+	for (; word[length] == '.' && bits != NULL && bits->name != NULL; bits++)
+		if (strcasecmp(word + length + 1, bits->name) == 0)
+			return 1;
+	return 0;
+}
+
+bool restore_is_name(const char *word)
+{
+	struct cpuid_bit bit;
+	uint64_t id;
+	if (strcasecmp(word, "vendor") == 0 || component_by_name(word) != NULL || kvm_reg_parse(word, &id) ||
+	    cpuid_feature(word, &bit) || isdigit((unsigned char)word[0]))
+		return true;
+	for (size_t i = 0; i < component_table_size; i++) {
+		struct search search = { .word = word, .component = component_table[i].name };
+		if (component_table[i].schema != NULL && schema_walk(component_table[i].schema, has_name, &search) != 0)
+			return true;
+	}
 	return false;
 }
 

@@ -40,6 +40,12 @@ struct restore {
 void restore_finding(struct restore *restore, const struct component *component, unsigned instance,
 		     const char *allow_as, struct finding *finding);
 
+/*
+ * Does the word name anything that --allow can let through: "vendor", a component, a register, a CPU feature or what
+ * CPUID has by number ("0x7.0 edx bit 30"), a field ("cr4", "tsc-khz"), a bit of one ("CR4.CET")?
+ */
+bool restore_is_name(const char *word);
+
 /* Did the user name it? */
 bool restore_is_allowed(const struct restore_options *options, const char *name);
 bool restore_is_left_out(const struct restore_options *options, const char *name);

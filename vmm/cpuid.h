@@ -93,7 +93,7 @@ uint32_t cpuid_entry_get(const struct kvm_cpuid_entry2 *entry, enum cpuid_regist
 /* "GenuineIntel", from leaf 0; 13 bytes. */
 void cpuid_vendor(const struct cpuid *cpuid, char ret[13]);
 
-/* Where a feature stands, by its usual name ("SHSTK"); false where no feature is called that. */
+/* Where a feature stands, by its usual name ("SHSTK", any case); false where no feature is called that. */
 bool cpuid_feature(const char *name, struct cpuid_bit *ret);
 
 /* Has the table a feature?  False also for an unknown name. */

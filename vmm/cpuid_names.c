@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /*
  * Bit names: the SDM's (volume 2, CPUID) and APM's (volume 3, appendix E), in Linux's spelling
@@ -241,7 +242,7 @@ bool cpuid_feature(const char *name, struct cpuid_bit *ret)
 {
 	for (size_t i = 0; i < NR_WORDS; i++) {
 		for (unsigned bit = 0; bit < 32; bit++) {
-			if (words[i].names[bit] == NULL || strcmp(words[i].names[bit], name) != 0)
+			if (words[i].names[bit] == NULL || strcasecmp(words[i].names[bit], name) != 0)
 				continue;
 			*ret = (struct cpuid_bit){ words[i].function, words[i].index, words[i].reg, bit };
 			return true;

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CODE 256 /* codes of long options, apart from characters */
+/* Codes of long options, apart from characters: --help, then the rows. */
+#define HELP_CODE  256
+#define FIRST_CODE 257
 
 bool parse_number(const char *text, uint64_t *ret)
 {
@@ -234,6 +236,9 @@ static int add_allow(struct options *options, const char *value, struct error *e
 {
 	if (options->restore.nr_allow == RESTORE_NAMES_MAX)
 		return error_set(err, ERROR_USAGE, "--allow %s: at most %d names", value, RESTORE_NAMES_MAX);
+	if (!restore_is_name(value))
+		return wrong(err, "allow", value,
+			     "the name of a register, a component, a field, a CPU feature, vendor or tsc-khz");
 	options->restore.allow[options->restore.nr_allow++] = value;
 	return 0;
 }
@@ -351,9 +356,9 @@ static const struct {
 /* What getopt_long() answered '?' to: a character, an option that takes no argument, or a word. */
 static int refuse_option(char **argv, struct error *err)
 {
-	if (optopt >= FIRST_CODE)
+	if (optopt >= HELP_CODE)
 		return error_set(err, ERROR_USAGE, "%s --%s: takes no argument", argv[0],
-				 rows[optopt - FIRST_CODE].name);
+				 optopt == HELP_CODE ? "help" : rows[optopt - FIRST_CODE].name);
 	if (optopt != 0)
 		return error_set(err, ERROR_USAGE, "%s -%c: no such option; stasis %s --help lists them", argv[0],
 				 optopt, argv[0]);
@@ -381,7 +386,7 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret, b
 				   .irqchip = IRQCHIP_FULL,
 				   .command_line = "",
 				   .console_wait_us = OPTIONS_CONSOLE_WAIT_DEFAULT_US };
-	struct option table[NR_ROWS + 2] = { { .name = "help", .val = 'h' } };
+	struct option table[NR_ROWS + 2] = { { .name = "help", .val = HELP_CODE } };
 	int code, status = 0, nr = 1;
 	for (size_t i = 0; i < NR_ROWS; i++)
 		if ((rows[i].groups & groups) != 0)
@@ -393,7 +398,7 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret, b
 	opterr = 0;
 	optind = 0; /* glibc and musl: start anew */
 	while (status == 0 && (code = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
-		if (code == 'h') {
+		if (code == 'h' || code == HELP_CODE) {
 			*ret_help = true;
 			return 0;
 		}

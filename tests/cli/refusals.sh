@@ -32,6 +32,11 @@ for feature in SHSTK HLE AMX_TILE KEY_LOCKER UINTR; do
 	break
 done
 check 'no feature was refused' "$is_refused"
+expect 1 "$stasis" check "$bad"
+check 'one feature is told more than once' [ "$(grep -c "^refused: vcpu0 cpuid $feature;" "$out")" -eq 1 ]
+# A word that is no name is a mistake, not an allowance.
+expect 64 "$stasis" check "$bad" --allow ia32_lstra
+complains_once '--allow ia32_lstra: expected the name of a register, a component, a field, a CPU feature, vendor or tsc-khz'
 # Allowing another thing lets nothing through.
 expect 1 "$stasis" restore "$bad" --allow IA32_LSTAR --allow vendor
 prints_nothing

@@ -1,12 +1,13 @@
 #include "unit.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/options.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ALL_GROUPS    0xffu
+#define ALL_GROUPS    0x3ffu
 #define ARGS_MAX      140
 
 static struct error err;
@@ -223,6 +224,8 @@ START_TEST(what_is_wrong_is_refused_by_name)
 		{ "run image -x", "run -x: no such option" },
 		{ "run -xyz image", "run -x: no such option" },
 		{ "run --json=yes", "run --json: takes no argument" },
+		{ "run --help=3", "run --help: takes no argument" },
+		{ "restore --console-wait soon", "--console-wait soon: expected a time" },
 		{ "run --c 1", "run --c: no such option" },
 		{ "run --mem", "run --mem: an argument is missing" },
 		{ "run image --guest", "run --guest: an argument is missing" },
@@ -232,13 +235,30 @@ START_TEST(what_is_wrong_is_refused_by_name)
 }
 END_TEST
 
+START_TEST(allow_takes_what_has_a_name)
+{
+	static const char *const good[] = { "vendor",     "tsc-khz",    "TSC-KHZ",   "cpuid",
+					    "IA32_LSTAR", "0xc0000082", "SHSTK",     "CR4",
+					    "cr4.cet",    "cs.base",    "sregs-cr4", "MSR_0x4b564dee",
+					    "xmm[15]",    "GUEST_SSP",  "registers", "48 physical address bits" };
+	static const char *const bad[] = { "IA32_LSTRA", "x", "tsc-", "tsckhz", "CR4.", "CR4.SHSTK", "cr4x", "-", "" };
+	char line[128];
+	for (size_t i = 0; i < LENGTH(good); i++)
+		ck_assert_msg(restore_is_name(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		snprintf(line, sizeof(line), "restore --allow=%s file", bad[i]);
+		assert_refused(line, ": expected the name of a register, a component, a field, a CPU feature");
+	}
+}
+END_TEST
+
 /* Repeatable options have a limit each. */
 START_TEST(lists_have_limits)
 {
 	static const struct {
 		const char *option;
 		unsigned max;
-	} rows[] = { { " --allow x", RESTORE_NAMES_MAX },
+	} rows[] = { { " --allow cr4", RESTORE_NAMES_MAX },
 		     { " --without lapic", RESTORE_NAMES_MAX },
 		     { " --module x", BOOT_MODULES_MAX } };
 	for (size_t i = 0; i < LENGTH(rows); i++) {
@@ -282,5 +302,5 @@ END_TEST
 
 UNIT_MAIN("options", sizes_have_units, times_have_units, numbers_are_decimal_or_hexadecimal,
 	  defaults_are_those_of_the_contract, machine_options_are_taken, other_options_are_taken,
-	  triggers_and_ends_have_kinds, what_is_wrong_is_refused_by_name, lists_have_limits,
-	  a_command_takes_its_own_options_only, help_is_asked_for_and_lists_the_groups)
+	  triggers_and_ends_have_kinds, what_is_wrong_is_refused_by_name, allow_takes_what_has_a_name,
+	  lists_have_limits, a_command_takes_its_own_options_only, help_is_asked_for_and_lists_the_groups)
