@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "kvm.h"
+#include "sandbox.h"
 #include "snapshot/compare.h"
 #include "snapshot/file.h"
 #include "snapshot/restore.h"
@@ -362,6 +363,8 @@ static int go(struct roundtrip *trip, struct error *err)
 	if (with_guest.guest == NULL && with_guest.nr_arguments == 0)
 		with_guest.guest = DEFAULT_GUEST;
 	int status = options_boot(&with_guest, trip->kvm_fd, &side_ops, &trip->first, &trip->first.vm, err);
+	if (status == 0 && !trip->options->no_sandbox) /* before the first thread, so that all have it */
+		status = sandbox_enter(SANDBOX_CREATE | SANDBOX_RESTORE, err);
 	if (status == 0)
 		status = run_to_snapshot(&trip->first, &trip->options->at, err);
 	if (status == 0)

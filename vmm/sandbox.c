@@ -59,6 +59,9 @@ static const uint16_t creating[] = {
 	SYS_readlinkat, SYS_lstat,    SYS_stat,      SYS_getcwd, SYS_fcntl,    SYS_dup,       SYS_sysinfo,
 };
 
+/* What making a machine of a snapshot uses besides both. */
+static const uint16_t restoring[] = { SYS_eventfd2 };
+
 /* Types of ioctl requests: KVM's, and the terminal's. */
 #define IOCTL_TYPE_MASK (_IOC_TYPEMASK << _IOC_TYPESHIFT)
 #define TERMINAL_TYPE   ('T' << _IOC_TYPESHIFT)
@@ -106,10 +109,10 @@ static void allow_ioctls(struct program *program)
 	give(program, SECCOMP_RET_KILL_PROCESS);
 }
 
-int sandbox_enter(bool can_create, struct error *err)
+int sandbox_enter(unsigned needs, struct error *err)
 {
 #ifdef STASIS_SANITIZED /* the sanitizers' runtimes use system calls of their own */
-	(void)can_create;
+	(void)needs;
 	(void)err;
 	return 0;
 #endif
@@ -120,8 +123,10 @@ int sandbox_enter(bool can_create, struct error *err)
 	load(&program, offsetof(struct seccomp_data, nr));
 	allow_ioctls(&program);
 	allow(&program, running, sizeof(running) / sizeof(running[0]));
-	if (can_create)
+	if ((needs & SANDBOX_CREATE) != 0)
 		allow(&program, creating, sizeof(creating) / sizeof(creating[0]));
+	if ((needs & SANDBOX_RESTORE) != 0)
+		allow(&program, restoring, sizeof(restoring) / sizeof(restoring[0]));
 	give(&program, SECCOMP_RET_KILL_PROCESS);
 	struct sock_fprog filter = { .len = program.nr, .filter = program.code };
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

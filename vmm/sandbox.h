@@ -9,10 +9,13 @@
 
 #include "error.h"
 
-/*
- * Confines the calling thread and all threads that it starts from now on.  can_create: a snapshot may still be written,
- * which needs the system calls that create, name and remove files.
- */
-int sandbox_enter(bool can_create, struct error *err);
+/* What the process still does besides running a guest; bits. */
+enum sandbox_need {
+	SANDBOX_CREATE = 1,  /* it writes snapshots: creates, names and removes files */
+	SANDBOX_RESTORE = 2, /* it makes another machine of one */
+};
+
+/* Confines the calling thread and all threads that it starts from now on; needs: bits of enum sandbox_need. */
+int sandbox_enter(unsigned needs, struct error *err);
 
 #endif

@@ -373,7 +373,8 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 	if (session->options->at.kind == TRIGGER_EXITS)
 		vm->exits_wanted = session->options->at.value;
 	/* Before the first thread, so that all have it. */
-	int status = session->options->no_sandbox ? 0 : sandbox_enter(session->options->snapshot != NULL, err);
+	unsigned needs = session->options->snapshot != NULL ? SANDBOX_CREATE : 0;
+	int status = session->options->no_sandbox ? 0 : sandbox_enter(needs, err);
 	if (status == 0)
 		status = vm_start(vm, err);
 	if (status == 0)

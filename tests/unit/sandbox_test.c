@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,13 +20,13 @@ int main(void)
 #else
 
 /* Runs what in a confined child; returns the status that waitpid() gave. */
-static int confined(bool can_create, void (*what)(void))
+static int confined(unsigned needs, void (*what)(void))
 {
 	int status = -1;
 	pid_t child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
-		if (sandbox_enter(can_create, NULL) < 0)
+		if (sandbox_enter(needs, NULL) < 0)
 			_exit(2);
 		what();
 		_exit(0);
@@ -63,6 +64,12 @@ static void sort_many(void)
 	qsort(numbers, 1024, sizeof(numbers[0]), by_value);
 }
 
+static void make_event(void)
+{
+	if (eventfd(0, EFD_CLOEXEC) < 0)
+		_exit(1);
+}
+
 static void connect_out(void)
 {
 	socket(AF_INET, SOCK_STREAM, 0);
@@ -91,19 +98,21 @@ static bool was_allowed(int status)
 
 START_TEST(what_a_machine_uses_is_allowed)
 {
-	ck_assert(was_allowed(confined(false, do_nothing)));
-	ck_assert(was_allowed(confined(false, print)));
-	ck_assert(was_allowed(confined(true, open_file)));
-	ck_assert(was_allowed(confined(true, sort_many)));
+	ck_assert(was_allowed(confined(0, do_nothing)));
+	ck_assert(was_allowed(confined(0, print)));
+	ck_assert(was_allowed(confined(SANDBOX_CREATE, open_file)));
+	ck_assert(was_allowed(confined(SANDBOX_CREATE, sort_many)));
+	ck_assert(was_allowed(confined(SANDBOX_RESTORE, make_event)));
 }
 END_TEST
 
 START_TEST(everything_else_ends_the_process)
 {
-	ck_assert(was_killed(confined(false, open_file)));
-	ck_assert(was_killed(confined(true, connect_out)));
-	ck_assert(was_killed(confined(true, start_program)));
-	ck_assert(was_killed(confined(true, trace_parent)));
+	ck_assert(was_killed(confined(0, open_file)));
+	ck_assert(was_killed(confined(SANDBOX_CREATE, make_event)));
+	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE, connect_out)));
+	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE, start_program)));
+	ck_assert(was_killed(confined(SANDBOX_CREATE, trace_parent)));
 }
 END_TEST
 
