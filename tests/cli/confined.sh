@@ -39,8 +39,8 @@ closed_on_exec() { # but for the three that it was given
 	check "$nr_files open files, expected those of KVM" [ "$nr_files" -ge 4 ]
 }
 grep -q '^Seccomp:' /proc/self/status || skip "/proc does not tell of filters here"
-# Sanitizers make system calls of their own: such a build has no filter (tests/unit/sandbox_test.c skips, too).
-! grep -aq '__[at]san_init' "$stasis" || skip "the sandbox is off in sanitizer builds"
+# Sanitizers and gcov make system calls of their own: such a build has no filter (tests/unit/sandbox_test.c skips, too).
+! grep -aq '__[at]san_init\|__gcov_init' "$stasis" || skip "the sandbox is off in builds for sanitizers and gcov"
 
 for command in "run --guest counter" "run --guest counter --snapshot $work/x" "restore $file" "restore --copy $file" \
 	"roundtrip --guest counter --until 50s"; do
