@@ -1,5 +1,3 @@
-#include <elf.h>
-
 #include "boot_fixture.h"
 
 #define CODE_GPA 0x100000
@@ -16,14 +14,7 @@ struct image {
 static struct image make_image(void)
 {
 	struct image image = {
-		.header = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			    .e_type = ET_EXEC,
-			    .e_machine = EM_X86_64,
-			    .e_version = EV_CURRENT,
-			    .e_entry = CODE_GPA + 4,
-			    .e_phoff = offsetof(struct image, segments),
-			    .e_phentsize = sizeof(Elf64_Phdr),
-			    .e_phnum = 4 },
+		.header = elf64_header(CODE_GPA + 4, offsetof(struct image, segments), 4),
 		.segments = { { .p_type = PT_LOAD,
 				.p_offset = offsetof(struct image, code),
 				.p_vaddr = 0xffffffff80000000,

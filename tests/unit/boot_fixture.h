@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include <elf.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,19 @@ static inline void fixture_init(struct fixture *f, const void *image, size_t siz
 	memset(&f->fresh, FRESH, sizeof(f->fresh));
 	f->registers = f->fresh;
 	ck_assert_int_eq(memory_add_ram(&f->memory, RAM_SIZE, NULL), 0);
+}
+
+/* The header of an x86-64 program whose nr_segments program headers stand at offset. */
+static inline Elf64_Ehdr elf64_header(uint64_t entry, size_t offset, uint16_t nr_segments)
+{
+	return (Elf64_Ehdr){ .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+			     .e_type = ET_EXEC,
+			     .e_machine = EM_X86_64,
+			     .e_version = EV_CURRENT,
+			     .e_entry = entry,
+			     .e_phoff = offset,
+			     .e_phentsize = sizeof(Elf64_Phdr),
+			     .e_phnum = nr_segments };
 }
 
 /* As the machine's maker does it: find, add what is needed, load. */

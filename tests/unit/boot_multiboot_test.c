@@ -1,5 +1,3 @@
-#include <elf.h>
-
 #include "boot_fixture.h"
 
 #define MAGIC     0x1badb002u
@@ -183,14 +181,7 @@ START_TEST(an_elf64_image_is_taken_too)
 		Elf64_Phdr segment;
 		uint32_t magic, flags, checksum, code;
 	} image = {
-		.header = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			    .e_type = ET_EXEC,
-			    .e_machine = EM_X86_64,
-			    .e_version = EV_CURRENT,
-			    .e_entry = LOAD_GPA,
-			    .e_phoff = sizeof(Elf64_Ehdr),
-			    .e_phentsize = sizeof(Elf64_Phdr),
-			    .e_phnum = 1 },
+		.header = elf64_header(LOAD_GPA, sizeof(Elf64_Ehdr), 1),
 		.segment = { .p_type = PT_LOAD, .p_paddr = LOAD_GPA, .p_filesz = 16, .p_memsz = 16 },
 		.magic = MAGIC,
 		.checksum = 0u - MAGIC,

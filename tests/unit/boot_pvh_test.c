@@ -1,5 +1,3 @@
-#include <elf.h>
-
 #include "boot_fixture.h"
 
 #define LOAD_GPA   0x100000
@@ -24,14 +22,7 @@ struct image {
 static struct image make_image(void)
 {
 	struct image image = {
-		.header = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			    .e_type = ET_EXEC,
-			    .e_machine = EM_X86_64,
-			    .e_version = EV_CURRENT,
-			    .e_entry = 0xffffffff81000000,
-			    .e_phoff = offsetof(struct image, load),
-			    .e_phentsize = sizeof(Elf64_Phdr),
-			    .e_phnum = 2 },
+		.header = elf64_header(0xffffffff81000000, offsetof(struct image, load), 2),
 		.load = { .p_type = PT_LOAD,
 			  .p_offset = offsetof(struct image, code),
 			  .p_paddr = LOAD_GPA,
