@@ -4,11 +4,13 @@
  *
  *   fault_run [-n] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]
  *
- * Counted are the system calls, of all threads, from the openat() that creates a file (O_CREAT or O_TMPFILE) to the
- * close() of what it gave; "count" lets them all be and prints their number.  The Nth (from 1) is not done by a process
- * that is killed or for a call that fails with ERRNO (EIO, ENOSPC, ...); "short" halves the length of a write, "none"
- * makes it write nothing. An ERRNO is for calls that can fail so: calls that are not in the table below are not counted
- * for it. With -n, the file system knows no nameless files: O_TMPFILE is refused with EOPNOTSUPP, and not counted.
+ * Counted are the system calls of the thread that first creates a file, from that openat() (O_CREAT or O_TMPFILE) to
+ * the close() of what it gave.  Those of other threads, as of a sanitizer's runtime, would make the Nth another one in
+ * each run; what is written later, as by gcov's runtime, is not the program's.  "count" lets them all be and prints
+ * their number.  The Nth (from 1) is not done by a process that is killed or for a call that fails with ERRNO (EIO,
+ * ENOSPC, ...); "short" halves the length of a write, "none" makes it write nothing. An ERRNO is for calls that can
+ * fail so: calls that are not in the table below are not counted for it. With -n, the file system knows no nameless
+ * files: O_TMPFILE is refused with EOPNOTSUPP, and not counted.
  *
  * The exit status is the command's own, 128 + its signal, or 126 where the command ended before the Nth call was
  * reached.
@@ -86,7 +88,9 @@ struct run {
 	int errno_value;
 	unsigned long wanted, counted;
 	bool no_tmpfile, is_counting, is_done;
-	int file; /* the descriptor of what was created, or -1 */
+	bool is_over;  /* the file was closed */
+	int file;      /* the descriptor of what was created, or -1 */
+	pid_t creator; /* the thread whose calls are counted */
 	pid_t command;
 	const char *names[NAMES_MAX];
 	size_t nr_names;
@@ -167,8 +171,12 @@ static void enter(struct run *run, struct thread *thread)
 		skip_call(thread, &regs, -EOPNOTSUPP);
 		return;
 	}
-	run->is_counting |= thread->creates;
-	if (run->is_counting && !run->is_done && is_eligible(run, number) && ++run->counted == run->wanted)
+	if (thread->creates && !run->is_counting && !run->is_over) {
+		run->is_counting = true;
+		run->creator = thread->tid;
+	}
+	if (run->is_counting && run->creator == thread->tid && !run->is_done && is_eligible(run, number) &&
+	    ++run->counted == run->wanted)
 		befall(run, thread, &regs);
 }
 
@@ -186,6 +194,7 @@ static void leave(struct run *run, struct thread *thread)
 	if (thread->closes) {
 		run->file = -1;
 		run->is_counting = false;
+		run->is_over = true;
 	}
 }
 
