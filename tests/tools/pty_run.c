@@ -8,12 +8,12 @@
  *   send:TEXT     types TEXT; ^X in it is Ctrl-X
  *   raw, cooked   waits until the terminal is in raw mode, or as it was at first
  *   signal:N      sends the program signal number N
- *   stalled       waits until the program can print nothing more, for nobody reads
+ *   stalled       waits until the program can print nothing more, for nobody reads, and has stood still for a while
  *   unread:FILE   waits until the file is there, without reading what is printed
  *   ended         waits until the program has ended, without reading what it printed
  *
  * What the program prints goes to standard output.  The exit status is the program's (128 + N: ended by signal N),
- * 124 where a step is not done within ten seconds, 125 where the program has left the terminal changed; a sentence on
+ * 124 where a step is not done within half a minute, 125 where the program has left the terminal changed; a sentence on
  * standard error says which.
  */
 #include <errno.h>
@@ -31,8 +31,9 @@
 #include <unistd.h>
 #include <utmp.h>
 
-#define STEP_MS     10000
+#define STEP_MS     30000
 #define POLL_MS     20
+#define STILL_MS    500
 #define PRINTED_MAX (1 << 20)
 
 #define STATUS_STUCK   124
@@ -43,7 +44,9 @@ struct terminal {
 	pid_t child;
 	struct termios at_first;
 	char printed[PRINTED_MAX + 1];
-	size_t size, seen; /* seen: up to where expect has looked */
+	size_t size, seen;   /* seen: up to where expect has looked */
+	unsigned long ticks; /* of processor time that the program had used ... */
+	long still_ms;       /* ... at this time, for the first time */
 };
 
 static long now_ms(void)
@@ -120,11 +123,31 @@ static bool type(const struct terminal *terminal, const char *text)
 	return true;
 }
 
-/* Has the terminal no room for what the program prints? */
-static bool is_stalled(const struct terminal *terminal)
+/* The processor time of all its threads, in ticks (proc(5): utime and stime of stat). */
+static unsigned long ticks_of(pid_t pid)
+{
+	char path[64];
+	unsigned long user = 0, kernel = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *file = fopen(path, "r");
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+		user = 0;
+	fclose(file);
+	return user + kernel;
+}
+
+/* Has the terminal no room for what the program prints, and does it wait for that? */
+static bool is_stalled(struct terminal *terminal)
 {
 	struct pollfd room = { .fd = terminal->slave, .events = POLLOUT };
-	return poll(&room, 1, 0) == 0;
+	unsigned long ticks = ticks_of(terminal->child);
+	if (poll(&room, 1, 0) != 0 || ticks != terminal->ticks) {
+		terminal->ticks = ticks;
+		terminal->still_ms = now_ms();
+	}
+	return now_ms() - terminal->still_ms >= STILL_MS;
 }
 
 static bool has_ended(const struct terminal *terminal)
