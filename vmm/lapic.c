@@ -18,11 +18,21 @@ void lapic_set(struct kvm_lapic_state *lapic, uint32_t offset, uint32_t value)
 	memcpy(lapic->regs + offset, &value, sizeof(value));
 }
 
+static bool timer_counts(const struct kvm_lapic_state *lapic)
+{
+	return (lapic_get(lapic, LAPIC_LVTT) & LAPIC_LVTT_MODE) != LAPIC_LVTT_DEADLINE &&
+	       lapic_get(lapic, LAPIC_TMICT) != 0;
+}
+
+bool lapic_timer_is_down(const struct kvm_lapic_state *lapic)
+{
+	return timer_counts(lapic) && lapic_get(lapic, LAPIC_TMCCT) == 0;
+}
+
 bool lapic_timer_has_fired(const struct kvm_lapic_state *lapic, uint32_t count_before)
 {
 	uint32_t count = lapic_get(lapic, LAPIC_TMCCT);
-	if ((lapic_get(lapic, LAPIC_LVTT) & LAPIC_LVTT_MODE) == LAPIC_LVTT_DEADLINE ||
-	    lapic_get(lapic, LAPIC_TMICT) == 0)
+	if (!timer_counts(lapic))
 		return false;
 	/* A periodic one begins anew and stands higher than before. */
 	return count > count_before || (count == 0 && count_before != 0);

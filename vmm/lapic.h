@@ -27,6 +27,12 @@
 uint32_t lapic_get(const struct kvm_lapic_state *lapic, uint32_t offset);
 void lapic_set(struct kvm_lapic_state *lapic, uint32_t offset, uint32_t value);
 
+/*
+ * Does a timer that counts stand at 0?  KVM computes the count from the time: the timer may have run down a moment ago, and
+ * its interrupt be still to come (arch/x86/kvm/lapic.c, apic_get_tmcct()).
+ */
+bool lapic_timer_is_down(const struct kvm_lapic_state *lapic);
+
 /* Has a timer that counts (not one with a deadline) run down since its count was count_before? */
 bool lapic_timer_has_fired(const struct kvm_lapic_state *lapic, uint32_t count_before);
 

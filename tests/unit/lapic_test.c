@@ -31,6 +31,8 @@ START_TEST(a_timer_that_ran_down_has_fired)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct kvm_lapic_state lapic = timer(rows[i].lvtt, rows[i].initial, rows[i].now);
 		ck_assert_msg(lapic_timer_has_fired(&lapic, rows[i].before) == rows[i].has_fired, "row %zu", i);
+		bool is_down = rows[i].now == 0 && rows[i].initial != 0 && rows[i].lvtt != LAPIC_LVTT_DEADLINE;
+		ck_assert_msg(lapic_timer_is_down(&lapic) == is_down, "row %zu", i);
 	}
 }
 END_TEST
