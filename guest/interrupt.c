@@ -106,8 +106,10 @@ static void deadline(const struct boot_info *boot)
 		return;
 	lapic_write(LAPIC_LVT_TIMER, TIMER_DEADLINE | VECTOR_TIMER);
 	seen.timer = 0; /* a last tick of the periodic timer, which KVM held back while its entry was masked */
-	msr_write(MSR_TSC_DEADLINE, tsc_read() + ticks_of_us(boot, DELAY_US));
+	uint64_t armed = tsc_read();
+	msr_write(MSR_TSC_DEADLINE, armed + ticks_of_us(boot, DELAY_US));
 	checkpoint(4);
+	expect("TSC that did not go back", tsc_read() >= armed, 1);
 	wait_once("ticks of the TSC deadline", boot);
 	msr_read(MSR_TSC_DEADLINE, &value);
 	expect("TSC deadline after its interrupt", value, 0);
