@@ -45,8 +45,8 @@ static int expect_no_synthetic_value(const struct vm *vm, unsigned instance, str
 /* Registers that this vCPU's CPUID or this kernel does not give it are refused, and no state. */
 static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
-	uint64_t *ids;
-	size_t nr;
+	uint64_t *ids = NULL;
+	size_t nr = 0;
 	int status = 0;
 	if (vm->reg_access == KVM_REG_ACCESS_MSRS)
 		status = expect_no_synthetic_value(vm, instance, err);
