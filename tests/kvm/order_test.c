@@ -15,8 +15,14 @@
 
 /* ---- What the reproductions share ---- */
 
+/* What a reproduction works with; its test frees it. */
+struct scene {
+	struct image image;
+	struct report report;
+};
+
 /* Each returns NULL when the loss was seen, or why it cannot be on this host. */
-typedef const char *reproduce(void);
+typedef const char *reproduce(struct scene *scene);
 
 static void take(const struct machine_kind *kind, uint32_t checkpoint, struct image *ret)
 {
@@ -75,26 +81,26 @@ static bool is_lost(const struct image *image, const char *first, const char *th
 
 static const struct machine_kind regs_full = { "regs", IRQCHIP_FULL, 1 };
 
-static const char *sregs_before_cpuid(void)
+static const char *sregs_before_cpuid(struct scene *scene)
 {
-	struct image image;
-	take(&regs_full, 1, &image);
-	return is_lost(&image, "cpuid", "sregs", "sregs", "") ? NULL : "this kernel takes any CR4 without a CPUID";
+	struct image *image = &scene->image;
+	take(&regs_full, 1, image);
+	return is_lost(image, "cpuid", "sregs", "sregs", "") ? NULL : "this kernel takes any CR4 without a CPUID";
 }
 
-static const char *xcrs_before_cpuid(void)
+static const char *xcrs_before_cpuid(struct scene *scene)
 {
-	struct image image;
-	take(&regs_full, 1, &image);
-	ck_assert(is_lost(&image, "cpuid", "xcrs", "xcrs", ""));
+	struct image *image = &scene->image;
+	take(&regs_full, 1, image);
+	ck_assert(is_lost(image, "cpuid", "xcrs", "xcrs", ""));
 	return NULL;
 }
 
-static const char *registers_before_cpuid(void)
+static const char *registers_before_cpuid(struct scene *scene)
 {
-	struct image image;
-	take(&regs_full, 1, &image);
-	ck_assert(is_lost(&image, "cpuid", "registers", "msr", "IA32_TSC_ADJUST"));
+	struct image *image = &scene->image;
+	take(&regs_full, 1, image);
+	ck_assert(is_lost(image, "cpuid", "registers", "msr", "IA32_TSC_ADJUST"));
 	return NULL;
 }
 
@@ -118,47 +124,47 @@ static bool lapic_has_request(const uint8_t *lapic, unsigned vector)
 }
 
 /* In x2APIC mode KVM takes ICR2 as the upper half of a whole ICR, where it keeps one: not on AMD. */
-static const char *lapic_before_sregs(void)
+static const char *lapic_before_sregs(struct scene *scene)
 {
-	struct image image;
+	struct image *image = &scene->image;
 	struct cpuid cpuid;
 	char vendor[13];
-	take(&(struct machine_kind){ "regs", IRQCHIP_SPLIT, 1 }, 1, &image);
-	struct kvm_sregs2 *sregs = (struct kvm_sregs2 *)(void *)image_payload(&image, "sregs", 0);
-	uint8_t *lapic = image_payload(&image, "lapic", 0);
+	take(&(struct machine_kind){ "regs", IRQCHIP_SPLIT, 1 }, 1, image);
+	struct kvm_sregs2 *sregs = (struct kvm_sregs2 *)(void *)image_payload(image, "sregs", 0);
+	uint8_t *lapic = image_payload(image, "lapic", 0);
 	sregs->apic_base |= APIC_BASE_X2APIC;
 	lapic_set(lapic, LAPIC_LDR, X2APIC_LDR);
 	lapic_set(lapic, LAPIC_ICR2, 0x01000000);
-	image_cpuid(&image, 0, &cpuid);
+	image_cpuid(image, 0, &cpuid);
 	cpuid_vendor(&cpuid, vendor);
 	if (strcmp(vendor, "GenuineIntel") != 0)
 		return "this KVM keeps ICR in two halves in every mode, as AMD's CPUs do";
-	ck_assert(is_lost(&image, "sregs", "lapic", "lapic", "ICR2"));
+	ck_assert(is_lost(image, "sregs", "lapic", "lapic", "ICR2"));
 	return NULL;
 }
 
 #define RESET_CS      0xf000 /* SDM volume 3, table 10-1 */
 #define RESET_CS_BASE 0xffff0000
 
-static const char *mp_state_before_sregs(void)
+static const char *mp_state_before_sregs(struct scene *scene)
 {
-	struct image image;
-	take(&(struct machine_kind){ "counter", IRQCHIP_SPLIT, 1 }, 1, &image);
-	struct kvm_sregs2 *sregs = (struct kvm_sregs2 *)(void *)image_payload(&image, "sregs", 0);
-	struct kvm_mp_state *mp_state = (struct kvm_mp_state *)(void *)image_payload(&image, "mp_state", 0);
+	struct image *image = &scene->image;
+	take(&(struct machine_kind){ "counter", IRQCHIP_SPLIT, 1 }, 1, image);
+	struct kvm_sregs2 *sregs = (struct kvm_sregs2 *)(void *)image_payload(image, "sregs", 0);
+	struct kvm_mp_state *mp_state = (struct kvm_mp_state *)(void *)image_payload(image, "mp_state", 0);
 	mp_state->mp_state = KVM_MP_STATE_HALTED;
 	sregs->cs.selector = RESET_CS;
 	sregs->cs.base = RESET_CS_BASE;
-	ck_assert(is_lost(&image, "sregs", "mp_state", "mp_state", "mp_state"));
+	ck_assert(is_lost(image, "sregs", "mp_state", "mp_state", "mp_state"));
 	return NULL;
 }
 
 #define EFER_SVME 0x1000
 
 /* The state of an L1 hypervisor behind CLGI: the global interrupt flag is clear. */
-static const char *nested_before_sregs(void)
+static const char *nested_before_sregs(struct scene *scene)
 {
-	struct image image;
+	struct image *image = &scene->image;
 	struct kvm_nested_state nested = { .format = KVM_STATE_NESTED_FORMAT_SVM, .size = sizeof(nested) };
 	struct error err;
 	struct vm *vm = machine_boot(&regs_full);
@@ -169,11 +175,11 @@ static const char *nested_before_sregs(void)
 		return "this KVM has no nested state";
 	if (!has_svm)
 		return "of nested state this test knows SVM's";
-	take(&regs_full, 1, &image);
-	((struct kvm_sregs2 *)(void *)image_payload(&image, "sregs", 0))->efer |= EFER_SVME;
+	take(&regs_full, 1, image);
+	((struct kvm_sregs2 *)(void *)image_payload(image, "sregs", 0))->efer |= EFER_SVME;
 	struct bytes payload = { .data = (uint8_t *)&nested, .size = sizeof(nested) };
-	ck_assert_int_eq(image_add(&image, component_by_name("nested"), 0, payload, &err), 0);
-	return is_lost(&image, "sregs", "nested", "nested", "") ? NULL : "this kernel takes it without EFER.SVME";
+	ck_assert_int_eq(image_add(image, component_by_name("nested"), 0, payload, &err), 0);
+	return is_lost(image, "sregs", "nested", "nested", "") ? NULL : "this kernel takes it without EFER.SVME";
 }
 
 #define DEADLINE  KVM_X86_REG_MSR(0x6e0)
@@ -199,31 +205,29 @@ static void put_section(struct restore *restore, const struct image *image, cons
 }
 
 /* The image of a machine with its LAPIC in deadline mode, and a machine that has none of it but CPUID and APIC base. */
-static struct vm *deadline_machine(struct image *ret, struct restore *restore, struct report *report)
+static struct vm *deadline_machine(struct scene *scene, struct restore *restore)
 {
 	struct vm *vm = machine_boot(&(struct machine_kind){ "interrupt", IRQCHIP_SPLIT, 1 });
 	machine_run_to(vm, 4);
-	image_take(vm, ret);
+	image_take(vm, &scene->image);
 	machine_free(vm);
 	vm = machine_boot(&(struct machine_kind){ "interrupt", IRQCHIP_SPLIT, 1 });
-	restore_begin(vm, ret, report, restore);
+	restore_begin(vm, &scene->image, &scene->report, restore);
 	return vm;
 }
 
-static const char *deadline_before_lapic(void)
+static const char *deadline_before_lapic(struct scene *scene)
 {
-	struct image image;
 	struct restore restore;
-	struct report report = { 0 };
-	struct vm *vm = deadline_machine(&image, &restore, &report);
+	struct vm *vm = deadline_machine(scene, &restore);
 	uint64_t deadline = get_register(vm, TSC) + TSC_AHEAD;
 	put_register(&restore, DEADLINE, deadline);
 	ck_assert_uint_eq(get_register(vm, DEADLINE), 0);
-	put_section(&restore, &image, "lapic");
+	put_section(&restore, &scene->image, "lapic");
 	ck_assert_uint_eq(get_register(vm, DEADLINE), 0);
 	put_register(&restore, DEADLINE, deadline);
 	ck_assert_uint_eq(get_register(vm, DEADLINE), deadline);
-	ck_assert_uint_eq(report_bad(&report), 0);
+	ck_assert_uint_eq(report_bad(&scene->report), 0);
 	restore_end(&restore);
 	machine_free(vm);
 	return NULL;
@@ -243,23 +247,23 @@ static bool has_fired(struct vm *vm)
 }
 
 /* A deadline that the saved TSC has passed, put before or after the TSC; a fresh vCPU's TSC is far from there. */
-static bool past_deadline_fires(bool is_tsc_first, bool *ret_tsc_moves)
+static bool past_deadline_fires(struct scene *scene, bool is_tsc_first, bool *ret_tsc_moves)
 {
-	struct image image;
+	struct image *image = &scene->image;
 	struct restore restore;
-	struct report report = { 0 };
-	struct vm *vm = deadline_machine(&image, &restore, &report);
-	struct tsc_state *tsc = (struct tsc_state *)(void *)image_payload(&image, "tsc", 0);
+	image_done(image);
+	struct vm *vm = deadline_machine(scene, &restore);
+	struct tsc_state *tsc = (struct tsc_state *)(void *)image_payload(image, "tsc", 0);
 	uint64_t deadline = get_register(vm, TSC) + TSC_AHEAD;
 	tsc->tsc = deadline + TSC_AHEAD;
 	memcpy(image_payload(restore.image, "tsc", 0), tsc, sizeof(*tsc));
-	put_section(&restore, &image, "lapic");
+	put_section(&restore, image, "lapic");
 	if (is_tsc_first)
-		put_section(&restore, &image, "tsc");
+		put_section(&restore, image, "tsc");
 	restore.tsc_shift[0] = 0;
 	put_register(&restore, DEADLINE, deadline);
 	if (!is_tsc_first)
-		put_section(&restore, &image, "tsc");
+		put_section(&restore, image, "tsc");
 	*ret_tsc_moves = get_register(vm, TSC) >= deadline;
 	bool fires = has_fired(vm);
 	restore_end(&restore);
@@ -267,14 +271,14 @@ static bool past_deadline_fires(bool is_tsc_first, bool *ret_tsc_moves)
 	return fires;
 }
 
-static const char *deadline_before_tsc(void)
+static const char *deadline_before_tsc(struct scene *scene)
 {
 	bool tsc_moves;
-	bool fires = past_deadline_fires(true, &tsc_moves);
+	bool fires = past_deadline_fires(scene, true, &tsc_moves);
 	if (!tsc_moves)
 		return "this KVM drops writes of the TSC";
 	ck_assert(fires);
-	if (past_deadline_fires(false, &tsc_moves))
+	if (past_deadline_fires(scene, false, &tsc_moves))
 		return "this KVM arms the timer anew at each entry, by VMX's preemption timer";
 	return NULL;
 }
@@ -293,14 +297,14 @@ static void set_pending(struct kvm_vcpu_events *events, uint8_t vector, uint64_t
 	events->exception_payload = payload;
 }
 
-static const char *events_before_regs(void)
+static const char *events_before_regs(struct scene *scene)
 {
-	struct image image;
-	take(&regs_full, 1, &image);
-	if ((image_machine(&image)->capabilities & 1 << MACHINE_EXCEPTION_PAYLOAD) == 0)
+	struct image *image = &scene->image;
+	take(&regs_full, 1, image);
+	if ((image_machine(image)->capabilities & 1 << MACHINE_EXCEPTION_PAYLOAD) == 0)
 		return "this KVM has no KVM_CAP_EXCEPTION_PAYLOAD";
-	set_pending((struct kvm_vcpu_events *)(void *)image_payload(&image, "events", 0), VECTOR_PAGE_FAULT, 0x1234000);
-	ck_assert(is_lost(&image, "regs", "events", "events", "exception.pending"));
+	set_pending((struct kvm_vcpu_events *)(void *)image_payload(image, "events", 0), VECTOR_PAGE_FAULT, 0x1234000);
+	ck_assert(is_lost(image, "regs", "events", "events", "exception.pending"));
 	return NULL;
 }
 
@@ -309,23 +313,24 @@ static const char *events_before_regs(void)
 #define PIT_VECTOR 0x31 /* of the guest "interrupt" */
 
 /* An edge on a pin of the IOAPIC that no LAPIC has taken yet. */
-static const char *ioapic_before_lapic(void)
+static const char *ioapic_before_lapic(struct scene *scene)
 {
+	struct image *image = &scene->image;
 	for (int right = 0; right < 2; right++) {
-		struct image image;
 		struct restore restore;
-		struct report report = { 0 };
 		struct vm *vm = machine_boot(&regs_full);
-		image_take(vm, &image);
-		lapic_set(image_payload(&image, "lapic", 0), LAPIC_SVR, LAPIC_SVR_ENABLED);
-		struct kvm_irqchip *chip = (struct kvm_irqchip *)(void *)image_payload(&image, "ioapic", 0);
+		image_done(image);
+		image_take(vm, image);
+		lapic_set(image_payload(image, "lapic", 0), LAPIC_SVR, LAPIC_SVR_ENABLED);
+		struct kvm_irqchip *chip = (struct kvm_irqchip *)(void *)image_payload(image, "ioapic", 0);
 		chip->chip.ioapic.redirtbl[PIN].bits = PIN_VECTOR;
 		chip->chip.ioapic.irr = 1 << PIN;
-		restore_begin(vm, &image, &report, &restore);
-		put_section(&restore, &image, right ? "lapic" : "ioapic");
-		put_section(&restore, &image, right ? "ioapic" : "lapic");
+		restore_begin(vm, image, &scene->report, &restore);
+		put_section(&restore, image, right ? "lapic" : "ioapic");
+		put_section(&restore, image, right ? "ioapic" : "lapic");
 		struct buffer lapic = component_take(vm, "lapic", 0);
 		ck_assert_int_eq(lapic_has_request(lapic.data, PIN_VECTOR), right);
+		buffer_done(&lapic);
 		restore_end(&restore);
 		machine_free(vm);
 	}
@@ -338,28 +343,28 @@ static void sleep_ticks(void)
 }
 
 /* A PIT that ticks before the controllers are there waits for ever for an acknowledgement. */
-static const char *pit_before_ioapic(void)
+static const char *pit_before_ioapic(struct scene *scene)
 {
 	static const char *const controllers[] = { "pic-master", "pic-slave", "ioapic", "lapic" };
-	struct image image;
-	take(&(struct machine_kind){ "interrupt", IRQCHIP_FULL, 1 }, 1, &image);
-	memset(image_payload(&image, "lapic", 0) + LAPIC_IRR, 0, LAPIC_IRR_SIZE);
+	struct image *image = &scene->image;
+	take(&(struct machine_kind){ "interrupt", IRQCHIP_FULL, 1 }, 1, image);
+	memset(image_payload(image, "lapic", 0) + LAPIC_IRR, 0, LAPIC_IRR_SIZE);
 	for (int right = 0; right < 2; right++) {
 		struct restore restore;
-		struct report report = { 0 };
 		struct vm *vm = machine_boot(&(struct machine_kind){ "interrupt", IRQCHIP_FULL, 1 });
-		restore_begin(vm, &image, &report, &restore);
+		restore_begin(vm, image, &scene->report, &restore);
 		if (!right) {
-			put_section(&restore, &image, "pit");
+			put_section(&restore, image, "pit");
 			sleep_ticks();
 		}
 		for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
-			put_section(&restore, &image, controllers[i]);
+			put_section(&restore, image, controllers[i]);
 		if (right)
-			put_section(&restore, &image, "pit");
+			put_section(&restore, image, "pit");
 		sleep_ticks();
 		struct buffer lapic = component_take(vm, "lapic", 0);
 		ck_assert_msg(lapic_has_request(lapic.data, PIT_VECTOR) == right, "right order %d: %d", right, !right);
+		buffer_done(&lapic);
 		restore_end(&restore);
 		machine_free(vm);
 	}
@@ -388,6 +393,9 @@ static bool is_disturbed(struct vm *vm, const char *first, const char *then, uns
 	bool differs = memcmp(before.data, after.data, after.size) != 0;
 	ck_assert_mem_eq(after.data, last.data, last.size);
 	ck_assert_mem_eq(disturbing.data, again.data, again.size);
+	struct buffer *all[] = { &before, &disturbing, &after, &again, &last };
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		buffer_done(all[i]);
 	return differs;
 }
 
@@ -403,30 +411,33 @@ static const char *after_mp_state(const char *then)
 	return NULL;
 }
 
-static const char *regs_before_mp_state(void)
+static const char *regs_before_mp_state(struct scene *scene)
 {
+	(void)scene;
 	return after_mp_state("regs");
 }
 
-static const char *sregs_before_mp_state(void)
+static const char *sregs_before_mp_state(struct scene *scene)
 {
+	(void)scene;
 	return after_mp_state("sregs");
 }
 
 /* An exception with a payload is pending, and the capability that would keep the two apart is switched off. */
-static const char *after_events(const char *then, uint8_t vector, uint64_t payload)
+static const char *after_events(struct scene *scene, const char *then, uint8_t vector, uint64_t payload)
 {
-	struct image image;
+	struct image *image = &scene->image;
 	struct restore restore;
-	struct report report = { 0 };
 	struct vm *vm = machine_boot(&regs_full);
-	image_take(vm, &image);
-	if ((image_machine(&image)->capabilities & 1 << MACHINE_EXCEPTION_PAYLOAD) == 0)
+	image_take(vm, image);
+	if ((image_machine(image)->capabilities & 1 << MACHINE_EXCEPTION_PAYLOAD) == 0) {
+		machine_free(vm);
 		return "this KVM has no KVM_CAP_EXCEPTION_PAYLOAD";
-	set_pending((struct kvm_vcpu_events *)(void *)image_payload(&image, "events", 0), vector, payload);
-	restore_begin(vm, &image, &report, &restore);
-	put_section(&restore, &image, "events");
-	ck_assert_uint_eq(report_bad(&report), 0);
+	}
+	set_pending((struct kvm_vcpu_events *)(void *)image_payload(image, "events", 0), vector, payload);
+	restore_begin(vm, image, &scene->report, &restore);
+	put_section(&restore, image, "events");
+	ck_assert_uint_eq(report_bad(&scene->report), 0);
 	ck_assert_int_eq(kvm_enable_capability(vm->fd, KVM_CAP_EXCEPTION_PAYLOAD, 0), 0);
 	bool differs = is_disturbed(vm, "events", then, 0);
 	restore_end(&restore);
@@ -434,14 +445,14 @@ static const char *after_events(const char *then, uint8_t vector, uint64_t paylo
 	return differs ? NULL : "this kernel delivers the payload whatever is read first";
 }
 
-static const char *sregs_before_events(void)
+static const char *sregs_before_events(struct scene *scene)
 {
-	return after_events("sregs", VECTOR_PAGE_FAULT, 0x1234000);
+	return after_events(scene, "sregs", VECTOR_PAGE_FAULT, 0x1234000);
 }
 
-static const char *debugregs_before_events(void)
+static const char *debugregs_before_events(struct scene *scene)
 {
-	return after_events("debugregs", VECTOR_DEBUG, DR6_SINGLE_STEP);
+	return after_events(scene, "debugregs", VECTOR_DEBUG, DR6_SINGLE_STEP);
 }
 
 /* A LAPIC as it is before the next tick: where the host is slow, that comes too early, and another one is waited for.
@@ -460,17 +471,16 @@ static struct buffer lapic_before_tick(struct vm *vm, struct restore *restore, c
 }
 
 /* A tick that comes after the LAPIC was read and before the other is read stands in neither. */
-static const char *lapic_before(const char *first)
+static const char *lapic_before(struct scene *scene, const char *first)
 {
 	struct vm *vm = machine_boot(&(struct machine_kind){ "interrupt", IRQCHIP_FULL, 1 });
-	struct image image;
+	struct image *image = &scene->image;
 	struct restore restore;
-	struct report report = { 0 };
 	machine_run_to(vm, 1);
-	image_take(vm, &image);
-	memset(image_payload(&image, "lapic", 0) + LAPIC_IRR, 0, LAPIC_IRR_SIZE);
-	restore_begin(vm, &image, &report, &restore);
-	struct buffer early = lapic_before_tick(vm, &restore, &image);
+	image_take(vm, image);
+	memset(image_payload(image, "lapic", 0) + LAPIC_IRR, 0, LAPIC_IRR_SIZE);
+	restore_begin(vm, image, &scene->report, &restore);
+	struct buffer early = lapic_before_tick(vm, &restore, image);
 	sleep_ticks();
 	struct buffer other = component_take(vm, first, 0), late = component_take(vm, "lapic", 0);
 	const struct kvm_irqchip *chip = (const struct kvm_irqchip *)(const void *)other.data;
@@ -478,19 +488,21 @@ static const char *lapic_before(const char *first)
 	if (strcmp(first, "ioapic") == 0)
 		ck_assert_uint_eq(chip->chip.ioapic.irr & 1, 0);
 	buffer_done(&early);
+	buffer_done(&other);
+	buffer_done(&late);
 	restore_end(&restore);
 	machine_free(vm);
 	return NULL;
 }
 
-static const char *lapic_before_ioapic(void)
+static const char *lapic_before_ioapic(struct scene *scene)
 {
-	return lapic_before("ioapic");
+	return lapic_before(scene, "ioapic");
 }
 
-static const char *lapic_before_pit(void)
+static const char *lapic_before_pit(struct scene *scene)
 {
-	return lapic_before("pit");
+	return lapic_before(scene, "pit");
 }
 
 /* ---- The list ---- */
@@ -537,8 +549,11 @@ END_TEST
 
 START_TEST(each_fact_is_reproduced)
 {
-	const char *why_not = reproductions[_i].run();
+	struct scene scene = { 0 };
+	const char *why_not = reproductions[_i].run(&scene);
 	char what[96];
+	image_done(&scene.image);
+	report_done(&scene.report);
 	snprintf(what, sizeof(what), "%s %s before %s", reproductions[_i].side == ORDER_SAVE ? "save" : "restore",
 		 reproductions[_i].first, reproductions[_i].then);
 	if (why_not != NULL)
@@ -570,6 +585,9 @@ START_TEST(xss_and_xsave_go_in_either_order)
 		report_print(&early);
 	ck_assert_ptr_nonnull(vm);
 	machine_free(vm);
+	report_done(&usual);
+	report_done(&early);
+	image_done(&image);
 }
 END_TEST
 

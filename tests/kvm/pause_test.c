@@ -149,6 +149,7 @@ START_TEST(a_string_instruction_loses_and_doubles_no_byte)
 			machine_run_to_exit(copy);
 			expect_printed(copy, from);
 			machine_free(copy);
+			report_done(&report);
 			image_done(&image);
 			machine_run_to_exit(vm);
 		}
@@ -222,6 +223,7 @@ START_TEST(input_is_neither_lost_nor_doubled)
 	for (size_t i = 0; i < printed.size; i++)
 		ck_assert_msg(printed.data[i] == text_byte(i), "byte %zu", i);
 	machine_free(vm);
+	buffer_done(&printed);
 }
 END_TEST
 

@@ -43,6 +43,8 @@ START_TEST(a_fired_timer_does_not_fire_again)
 	ck_assert_str_eq(told->right, "0x0");
 	machine_run_to_exit(vm); /* the guest looks for a second tick */
 	machine_free(vm);
+	report_done(&report);
+	image_done(&image);
 }
 END_TEST
 
@@ -65,6 +67,8 @@ START_TEST(kvm_fires_it_again)
 	ck_assert_int_eq(event.kind, VM_EVENT_EXIT);
 	ck_assert_uint_eq(event.value, 1);
 	machine_free(vm);
+	report_done(&report);
+	image_done(&image);
 }
 END_TEST
 
@@ -77,6 +81,8 @@ START_TEST(a_timer_that_runs_is_left_alone)
 	ck_assert_ptr_null(report_find(&report, FINDING_TRANSLATED, "lapic", "TMICT"));
 	machine_run_to_exit(vm);
 	machine_free(vm);
+	report_done(&report);
+	image_done(&image);
 }
 END_TEST
 
@@ -119,6 +125,8 @@ START_TEST(ram_is_as_it_was_saved)
 	if (memcmp(saved, found, into_ram[_i].size) == 0)
 		test_skipped("a register that KVM answers by writing RAM", "this KVM waits until the vCPU runs");
 	machine_free(vm);
+	report_done(&report);
+	image_done(&image);
 }
 END_TEST
 
@@ -167,6 +175,8 @@ START_TEST(a_deadline_goes_with_the_tsc)
 	else
 		ck_assert_uint_eq(deadline, tsc->tsc + left);
 	machine_free(vm);
+	report_done(&report);
+	image_done(&image);
 }
 END_TEST
 
@@ -186,6 +196,10 @@ START_TEST(the_ports_tell_that_the_machine_is_a_restored_one)
 	ck_assert_ptr_null(report_find(&second, FINDING_TRANSLATED, "ports", "restored"));
 	ck_assert_uint_eq(vm->ports.state.restored, 1);
 	machine_free(vm);
+	report_done(&first);
+	report_done(&second);
+	image_done(&image);
+	image_done(&again);
 }
 END_TEST
 
