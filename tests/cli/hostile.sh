@@ -15,6 +15,7 @@ passes() {
 
 walk() { # walk OPTION...: looks at the memory after the first of three passes, and until the end
 	last="run ports.elf $*"
+	: >"$out" # no pass yet, also before the program is there
 	"$stasis" run --mem 4M "$@" "$images/ports.elf" </dev/null >"$out" 2>"$err" &
 	pid=$!
 	first=
