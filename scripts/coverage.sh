@@ -4,10 +4,13 @@
 # Runs all tests on a build for gcov and says how many lines of the program they reach, file by file.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/testing.sh
 
-command -v gcovr >/dev/null || { echo "gcovr is missing (Debian: apt-get install gcovr)"; exit 69; }
-cmake -S . -B build-coverage -DSTASIS_COVERAGE=ON >/dev/null
-cmake --build build-coverage -j "$(nproc)"
+status=0
+scripts/install-deps.sh check coverage
+build build-coverage -DCMAKE_C_COMPILER=gcc -DSTASIS_COVERAGE=ON
 find build-coverage -name '*.gcda' -delete
-ctest --test-dir build-coverage --output-on-failure
+run_tests build-coverage || status=1
 gcovr --root . --object-directory build-coverage --filter vmm/ --filter snapshot/ --filter guest/guests.c
+summary || status=1
+exit $status

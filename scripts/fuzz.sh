@@ -98,5 +98,6 @@ else
 		esac
 	done
 fi
+echo "== summary"
 report
 exit "$status"

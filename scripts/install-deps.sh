@@ -1,51 +1,84 @@
 #!/bin/sh
-# usage: scripts/install-deps.sh [demo|check|fuzz]
+# usage: scripts/install-deps.sh [demo|check|fuzz|format|lint|valgrind|coverage]...
 #
-# Looks at what is missing to build Stasis (demo), to test it (check) and to fuzz it (fuzz), and installs that with apt.
-# Where nothing is missing it does nothing and needs no root.
+# Looks at what is missing to build Stasis (demo), to test it (check, also with sanitizers), or for the other commands, and
+# installs that with apt.  Where nothing is missing it does nothing and needs no root.
 set -eu
 
 needed='' wanted=''
 
 # need PACKAGE TEST...: nothing works without the package, which is there if the test succeeds.
 need() {
-	package=$1
-	shift
-	"$@" >/dev/null 2>&1 || needed="$needed $package"
+	is_missing "$@" && needed="$needed $package"
+	return 0
 }
 
 # want PACKAGE TEST...: without the package, a test is skipped.
 want() {
-	package=$1
-	shift
-	"$@" >/dev/null 2>&1 || wanted="$wanted $package"
+	is_missing "$@" && wanted="$wanted $package"
+	return 0
 }
 
-need gcc command -v gcc
-need binutils command -v objcopy
-need cmake command -v cmake
-need make command -v make
-need libc6-dev test -e /usr/include/stdio.h
-need linux-libc-dev test -e /usr/include/linux/kvm.h
-case ${1:-demo} in
-demo) ;;
-check)
+is_missing() { # and not told yet
+	package=$1
+	shift
+	case "$needed $wanted " in *" $package "*) return 1 ;; esac
+	! "$@" >/dev/null 2>&1
+}
+
+to_build() {
+	need gcc command -v gcc
+	need binutils command -v objcopy
+	need cmake command -v cmake
+	need make command -v make
+	need libc6-dev test -e /usr/include/stdio.h
+	need linux-libc-dev test -e /usr/include/linux/kvm.h
+}
+
+to_test() {
+	to_build
 	need pkg-config command -v pkg-config
 	need check pkg-config --exists check
 	want seabios test -e /usr/share/seabios/bios.bin
 	want python3 command -v python3
 	want mandoc command -v mandoc
-	;;
-fuzz)
+}
+
+to_fuzz() {
+	to_build
 	need clang command -v clang
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	need libclang-rt-dev sh -c 'test -e "$(clang -print-runtime-dir)/libclang_rt.fuzzer-x86_64.a"'
-	;;
-*)
-	echo "usage: $0 [demo|check|fuzz]" >&2
-	exit 64
-	;;
-esac
+}
+
+to_lint() {
+	to_build
+	need clang-tidy command -v clang-tidy
+	need cppcheck command -v cppcheck
+	need shellcheck command -v shellcheck
+}
+
+for purpose in "${@:-demo}"; do
+	case $purpose in
+	demo) to_build ;;
+	check) to_test ;;
+	fuzz) to_fuzz ;;
+	format) need clang-format-14 command -v clang-format-14 ;;
+	lint) to_lint ;;
+	valgrind)
+		to_test
+		need valgrind command -v valgrind
+		;;
+	coverage)
+		to_test
+		need gcovr command -v gcovr
+		;;
+	*)
+		sed -n 's/^# usage/usage/p' "$0" >&2
+		exit 64
+		;;
+	esac
+done
 
 [ -n "$needed$wanted" ] || exit 0
 

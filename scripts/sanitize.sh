@@ -4,16 +4,19 @@
 # Builds everything with the sanitizers in a folder of its own and runs all tests.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/testing.sh
 
 case ${1:-} in
-address,undefined) build='build-asan' ;;
-thread) build='build-tsan' ;;
+address,undefined) folder='build-asan' ;;
+thread) folder='build-tsan' ;;
 *) echo "usage: $0 address,undefined|thread" >&2; exit 64 ;;
 esac
-cmake -S . -B $build -DSTASIS_SANITIZE="$1" >/dev/null
-cmake --build $build -j "$(nproc)"
-# The crashes that tests provoke are the program's own to handle.  Where a tracer makes system calls fail, those of the
-# sanitizers' runtimes fail too: the tests of faults are for other builds.
+status=0
+scripts/install-deps.sh check
+build $folder -DCMAKE_C_COMPILER=gcc -DSTASIS_SANITIZE="$1"
+# The crashes that tests provoke are the program's own to handle.
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0
 export TSAN_OPTIONS=$ASAN_OPTIONS
-ctest --test-dir $build --output-on-failure -LE faults
+run_tests $folder || status=1
+summary || status=1
+exit $status
