@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 status=0
 scripts/install-deps.sh check coverage
-build build-coverage -DCMAKE_C_COMPILER=gcc -DSTASIS_COVERAGE=ON
+build build-coverage gcc -DSTASIS_COVERAGE=ON
 find build-coverage -name '*.gcda' -delete
 run_tests build-coverage || status=1
 gcovr --root . --object-directory build-coverage --filter vmm/ --filter snapshot/ --filter guest/guests.c

@@ -13,7 +13,7 @@ thread) folder='build-tsan' ;;
 esac
 status=0
 scripts/install-deps.sh check
-build $folder -DCMAKE_C_COMPILER=gcc -DSTASIS_SANITIZE="$1"
+build $folder gcc -DSTASIS_SANITIZE="$1"
 # The crashes that tests provoke are the program's own to handle.
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0
 export TSAN_OPTIONS=$ASAN_OPTIONS

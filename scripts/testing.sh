@@ -4,13 +4,14 @@
 jobs=$(nproc)
 results='' # what ctest wrote, for summary
 
-# build FOLDER CMAKE-OPTION...: says nothing where it succeeds, and ends the script where it fails.
+# build FOLDER COMPILER CMAKE-OPTION...: says nothing where it succeeds, and ends the script where it fails.
+# The compiler is that of a folder for ever: where CMake is told another one it forgets all other options.
 build() {
-	folder=$1
-	shift
+	folder=$1 compiler=$2
+	shift 2
 	echo "== building $folder"
 	mkdir -p "$folder"
-	{ cmake -S . -B "$folder" "$@" && cmake --build "$folder" -j "$jobs"; } >"$folder/build.log" 2>&1 && return
+	{ CC=$compiler cmake -S . -B "$folder" "$@" && cmake --build "$folder" -j "$jobs"; } >"$folder/build.log" 2>&1 && return
 	cat "$folder/build.log"
 	exit 1
 }
@@ -25,9 +26,10 @@ run_tests() {
 	ctest --test-dir "$folder" --output-on-failure -j "$jobs" --test-output-size-passed 1000000 --output-junit results.xml "$@"
 }
 
-# What came of all of them; status 1 where a test failed or none ran.
+# summary [LINE]...: these, and what came of all tests; status 1 where one failed or none ran.
 summary() {
 	echo "== summary"
+	[ $# -eq 0 ] || printf '%s\n' "$@"
 	# shellcheck disable=SC2086 # a list of files
 	scripts/ctest-summary.sh $results
 }

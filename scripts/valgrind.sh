@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 status=0
 scripts/install-deps.sh valgrind
-build build-valgrind -DCMAKE_C_COMPILER=gcc -DSTASIS_UNIT_LAUNCHER="valgrind;--quiet;--error-exitcode=99;--leak-check=full;\
+build build-valgrind gcc -DSTASIS_UNIT_LAUNCHER="valgrind;--quiet;--error-exitcode=99;--leak-check=full;\
 --errors-for-leak-kinds=definite;--child-silent-after-fork=yes"
 # One process for all tests of a file, so that what leaks is seen at its end.
 export CK_FORK=no UNDER_VALGRIND=yes
