@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -142,6 +143,7 @@ static int take_snapshot(struct session *session, struct vm *vm, struct error *e
 {
 	const char *base = session->options->snapshot;
 	char path[4096];
+	assert(base != NULL); /* --at is refused without it, and so is the key */
 	if (session->nr_taken > 0 && strcmp(base, "-") == 0)
 		return error_set(err, ERROR_USAGE, "standard output has one already");
 	int n = session->nr_taken == 0 ? snprintf(path, sizeof(path), "%s", base)
