@@ -8,7 +8,7 @@ cd "$1" || exit 2
 layers='
 0 guest/abi vmm/error vmm/io vmm/bytes
 1 vmm/kvm vmm/kvm_uapi vmm/kvm_ioctl vmm/kvm_reg vmm/kvm_reg_* snapshot/schema snapshot/crc32c snapshot/report
-2 guest/guests vmm/lapic vmm/memory vmm/mapped_file vmm/machine vmm/vm vmm/vcpu vmm/exit vmm/setup vmm/cpuid vmm/cpuid_* vmm/bus vmm/serial
+2 guest/guests vmm/lapic vmm/memory vmm/pages vmm/dirty vmm/mapped_file vmm/machine vmm/vm vmm/vcpu vmm/exit vmm/setup vmm/cpuid vmm/cpuid_* vmm/bus vmm/serial
 2 vmm/ports vmm/console vmm/terminal vmm/boot vmm/boot_* vmm/elf_file
 3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring
 3 snapshot/state snapshot/state_bits snapshot/*_state

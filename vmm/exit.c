@@ -80,9 +80,12 @@ void exit_describe(const struct vcpu *vcpu, char *ret, size_t size)
 		       rows[i].value);
 }
 
+/* file, or the one below it that has shrunk. */
 static void report_lost_file(struct vcpu *vcpu, const struct mapped_file *file)
 {
 	struct error error;
+	if (mapped_file_shrunk(file) != NULL)
+		file = mapped_file_shrunk(file);
 	error_set(&error, ERROR_IO, "%s", mapped_file_lost(file));
 	vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
 }
@@ -90,12 +93,12 @@ static void report_lost_file(struct vcpu *vcpu, const struct mapped_file *file)
 __attribute__((format(printf, 2, 3))) static void fail(struct vcpu *vcpu, const char *format, ...)
 {
 	struct error error = { .code = ERROR_INTERNAL };
-	const struct mapped_file *file = memory_file(&vcpu->vm->memory);
+	const struct mapped_file *file = mapped_file_shrunk(memory_file(&vcpu->vm->memory));
 	size_t used = 0;
 	va_list args;
 	/* Where the guest's page tables or handlers are gone, so is its sense: the file is the reason, whatever came of
 	 * it. */
-	if (file != NULL && mapped_file_has_shrunk(file)) {
+	if (file != NULL) {
 		report_lost_file(vcpu, file);
 		return;
 	}

@@ -68,6 +68,23 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset)
 	return 0;
 }
 
+ssize_t io_pread_full(int fd, void *ret, size_t size, uint64_t offset)
+{
+	uint8_t *at = ret;
+	size_t got = 0;
+	while (got < size) {
+		ssize_t n = pread(fd, at + got, size - got, (off_t)(offset + got));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
 bool io_is_hole(int fd, uint64_t offset, uint64_t size)
 {
 	off_t data = lseek(fd, (off_t)offset, SEEK_DATA);

@@ -18,6 +18,9 @@ ssize_t io_read_full(int fd, void *ret, size_t size);
 int io_write_full(int fd, const void *data, size_t size);
 int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset);
 
+/* As io_read_full(), from offset on, without moving the file's position. */
+ssize_t io_pread_full(int fd, void *ret, size_t size, uint64_t offset);
+
 /* Are the bytes a hole of the file?  Moves the file's position.  False where the file system cannot tell. */
 bool io_is_hole(int fd, uint64_t offset, uint64_t size);
 

@@ -11,13 +11,15 @@
 
 #include "io.h"
 
-#define MAPPED_MAX 16 /* of one process: two snapshots of MEMORY_REGIONS_MAX regions are compared, the rest is room */
+/* Of one process: two chains of up to 32 snapshots (CHAIN_MAX) of four regions each are compared. */
+#define MAPPED_MAX 256
 
 struct mapped_file {
 	const uint8_t *address;
 	uint64_t size, offset;
 	int fd;
 	char *lost;
+	struct mapped_file *below;
 };
 
 /* A handler of SIGBUS is given nothing but the address, so what is mapped stands here. */
@@ -33,7 +35,8 @@ static bool replace(const struct mapped_file *old, const struct mapped_file *new
 	return false;
 }
 
-struct mapped_file *mapped_file_create(const char *path, int fd, const void *address, uint64_t size, uint64_t offset)
+struct mapped_file *mapped_file_create(const char *path, int fd, const void *address, uint64_t size, uint64_t offset,
+				       struct mapped_file *below)
 {
 	struct mapped_file *file = malloc(sizeof(*file));
 	if (file == NULL)
@@ -47,8 +50,10 @@ struct mapped_file *mapped_file_create(const char *path, int fd, const void *add
 		    path) < 0)
 		file->lost = NULL;
 	if (file->fd >= 0 && file->lost != NULL) {
-		if (replace(NULL, file))
+		if (replace(NULL, file)) {
+			file->below = below;
 			return file;
+		}
 		errno = EMFILE;
 	}
 	mapped_file_free(file);
@@ -57,24 +62,35 @@ struct mapped_file *mapped_file_create(const char *path, int fd, const void *add
 
 void mapped_file_free(struct mapped_file *file)
 {
-	if (file == NULL)
-		return;
-	replace(file, NULL);
-	if (file->fd >= 0)
-		close(file->fd);
-	free(file->lost);
-	free(file);
+	while (file != NULL) {
+		struct mapped_file *below = file->below;
+		replace(file, NULL);
+		if (file->fd >= 0)
+			close(file->fd);
+		free(file->lost);
+		free(file);
+		file = below;
+	}
+}
+
+static bool has_shrunk(const struct mapped_file *file)
+{
+	struct stat st;
+	return fstat(file->fd, &st) == 0 && (uint64_t)st.st_size < file->offset + file->size;
 }
 
 const struct mapped_file *mapped_file_at(const void *address)
 {
 	const uint8_t *at = address;
+	const struct mapped_file *found = NULL;
 	for (size_t i = 0; i < MAPPED_MAX; i++) {
 		const struct mapped_file *file = atomic_load(&mapped_files[i]);
-		if (file != NULL && at >= file->address && (uint64_t)(at - file->address) < file->size)
-			return file;
+		if (file == NULL || at < file->address || (uint64_t)(at - file->address) >= file->size)
+			continue;
+		if (found == NULL || has_shrunk(file))
+			found = file;
 	}
-	return NULL;
+	return found;
 }
 
 const char *mapped_file_lost(const struct mapped_file *file)
@@ -87,8 +103,14 @@ bool mapped_file_is_hole(const struct mapped_file *file, uint64_t offset, uint64
 	return io_is_hole(file->fd, file->offset + offset, size);
 }
 
-bool mapped_file_has_shrunk(const struct mapped_file *file)
+const struct mapped_file *mapped_file_shrunk(const struct mapped_file *file)
 {
-	struct stat st;
-	return fstat(file->fd, &st) == 0 && (uint64_t)st.st_size < file->offset + file->size;
+	while (file != NULL && !has_shrunk(file))
+		file = file->below;
+	return file;
+}
+
+bool mapped_file_read(const struct mapped_file *file, uint64_t offset, void *ret, size_t size)
+{
+	return io_pread_full(file->fd, ret, size, file->offset + offset) == (ssize_t)size;
 }

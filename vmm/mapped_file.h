@@ -7,20 +7,25 @@
 #define STASIS_VMM_MAPPED_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mapped_file;
 
 /*
- * Notes that size bytes from address on are a file's, from offset on.  The descriptor is duplicated, the name copied.
- * NULL with errno set where that fails.
+ * Notes that size bytes from address on, or some pages of them, are a file's, from offset on; below is the file that
+ * the other pages are from, or NULL: it belongs to the new one from now on.  The descriptor is duplicated, the name
+ * copied.  NULL with errno set where that fails.
  */
-struct mapped_file *mapped_file_create(const char *path, int fd, const void *address, uint64_t size, uint64_t offset);
+struct mapped_file *mapped_file_create(const char *path, int fd, const void *address, uint64_t size, uint64_t offset,
+				       struct mapped_file *below);
 
-/* Takes NULL.  To be called before the memory is unmapped. */
+/* Those below it, too.  Takes NULL.  To be called before the memory is unmapped. */
 void mapped_file_free(struct mapped_file *file);
 
-/* The file that address is mapped from, or NULL.  For signal handlers, too. */
+/*
+ * The file that address is mapped from, or NULL; where several may be, one that has shrunk.  For signal handlers, too.
+ */
 const struct mapped_file *mapped_file_at(const void *address);
 
 /* The sentence for the user whose file cannot be read any more: it names the file and what to do. */
@@ -29,7 +34,10 @@ const char *mapped_file_lost(const struct mapped_file *file);
 /* Is the file a hole where size bytes are mapped from offset of the mapping on? */
 bool mapped_file_is_hole(const struct mapped_file *file, uint64_t offset, uint64_t size);
 
-/* Does the file end before what is mapped of it? */
-bool mapped_file_has_shrunk(const struct mapped_file *file);
+/* Reads from the file itself; false where that fails. */
+bool mapped_file_read(const struct mapped_file *file, uint64_t offset, void *ret, size_t size);
+
+/* The file, or that of those below it, that ends before what is mapped of it; NULL: none.  Takes NULL. */
+const struct mapped_file *mapped_file_shrunk(const struct mapped_file *file);
 
 #endif

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "io.h"
+#include "pages.h"
 
 static int add(struct memory *memory, const struct memory_range *range, int fd, bool owned, int flags, uint64_t offset,
 	       struct error *err)
@@ -45,13 +47,41 @@ int memory_add_file(struct memory *memory, const struct memory_range *range, con
 	if (status < 0)
 		return status;
 	struct memory_region *region = &memory->regions[memory->nr_regions - 1];
-	region->file = mapped_file_create(path, fd, region->hva, range->size, offset);
+	region->file = mapped_file_create(path, fd, region->hva, range->size, offset, NULL);
 	if (region->file == NULL) {
 		status = error_errno(err, ERROR_SYSTEM, "%s: keeping watch over what is mapped of it", path);
 		munmap(region->hva, range->size);
 		memory->nr_regions--;
 	}
 	return status;
+}
+
+/* What is mapped costs nothing until it is touched; where that would be too many mappings, the pages are read. */
+static int overlay_run(struct memory_region *region, uint64_t start, uint64_t size, int fd, uint64_t offset)
+{
+	if (region->nr_overlays == MEMORY_OVERLAYS_MAX)
+		return io_pread_full(fd, region->hva + start, size, offset + start) == (ssize_t)size ? 0 : -1;
+	region->nr_overlays++;
+	return mmap(region->hva + start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
+		    (off_t)(offset + start)) == MAP_FAILED
+		       ? -1
+		       : 0;
+}
+
+int memory_overlay_file(struct memory *memory, unsigned region, const struct pages *pages, const char *path, int fd,
+			uint64_t offset, struct error *err)
+{
+	struct memory_region *target = &memory->regions[region];
+	struct mapped_file *file = mapped_file_create(path, fd, target->hva, target->range.size, offset, target->file);
+	if (file == NULL)
+		return error_errno(err, ERROR_SYSTEM, "%s: keeping watch over what is mapped of it", path);
+	target->file = file;
+	for (uint64_t page = 0, nr; pages_next_run(pages, region, page, pages->nr_pages[region], &page, &nr);
+	     page += nr)
+		if (overlay_run(target, page * MEMORY_PAGE, nr * MEMORY_PAGE, fd, offset) < 0)
+			return error_errno(err, ERROR_SYSTEM, "%s: mapping %" PRIu64 " pages of RAM at 0x%" PRIx64,
+					   path, nr, target->range.gpa + page * MEMORY_PAGE);
+	return 0;
 }
 
 int memory_add_ram(struct memory *memory, uint64_t size, struct error *err)
@@ -115,12 +145,22 @@ uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t size)
 	return region->hva + (gpa - region->range.gpa);
 }
 
+static void mark_written(const struct memory_region *region, uint64_t offset, uint64_t size)
+{
+	if (region->written == NULL || size == 0)
+		return;
+	for (uint64_t page = offset / MEMORY_PAGE; page <= (offset + size - 1) / MEMORY_PAGE; page++)
+		region->written[page / 64] |= 1ull << page % 64;
+}
+
 bool memory_write(const struct memory *memory, uint64_t gpa, const void *data, uint64_t size)
 {
+	const struct memory_region *region = memory_region_at(memory, gpa);
 	uint8_t *at = memory_at(memory, gpa, size);
 	if (at == NULL)
 		return false;
 	memcpy(at, data, size);
+	mark_written(region, gpa - region->range.gpa, size);
 	return true;
 }
 

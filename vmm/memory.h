@@ -11,13 +11,14 @@
 #include "error.h"
 #include "mapped_file.h"
 
-#define MEMORY_REGIONS_MAX 4
-#define MEMORY_PAGE        4096u
-#define MEMORY_LOW_MAX     0xc0000000ull  /* RAM from 0 goes at most up to here */
-#define MEMORY_HIGH_GPA    0x100000000ull /* and goes on here */
-#define MEMORY_RAM_MIN     (1ull << 20)
-#define MEMORY_RAM_MAX     (1ull << 40)
-#define MEMORY_ROM_MAX     (16ull << 20) /* a ROM ends at 4 GiB and stays clear of the APICs at 0xfec00000 */
+#define MEMORY_REGIONS_MAX  4
+#define MEMORY_PAGE         4096u
+#define MEMORY_LOW_MAX      0xc0000000ull  /* RAM from 0 goes at most up to here */
+#define MEMORY_HIGH_GPA     0x100000000ull /* and goes on here */
+#define MEMORY_RAM_MIN      (1ull << 20)
+#define MEMORY_RAM_MAX      (1ull << 40)
+#define MEMORY_OVERLAYS_MAX 8192 /* runs of pages of one region; each splits a mapping (vm.max_map_count: 65530) */
+#define MEMORY_ROM_MAX      (16ull << 20) /* a ROM ends at 4 GiB and stays clear of the APICs at 0xfec00000 */
 
 enum memory_flags {
 	MEMORY_ROM = 1, /* the guest may read and execute, not write */
@@ -29,11 +30,15 @@ struct memory_range {
 	uint32_t flags, reserved;
 };
 
+struct pages; /* pages.h */
+
 struct memory_region {
 	struct memory_range range;
 	uint8_t *hva;             /* mapped by memory_*, unmapped by memory_done() */
 	int fd;                   /* the memfd behind it, or -1 where it is mapped from a snapshot */
-	struct mapped_file *file; /* the snapshot that it is mapped from, or NULL; owned */
+	struct mapped_file *file; /* the snapshot that it is mapped from, the last overlay first, or NULL; owned */
+	unsigned nr_overlays;     /* runs of pages that are mapped from other files than the rest */
+	uint64_t *written;        /* a bit a page, which memory_write() sets (dirty.h), or NULL */
 };
 
 struct memory {
@@ -47,6 +52,13 @@ int memory_add(struct memory *memory, const struct memory_range *range, struct e
 /* Adds a region that is a private, copy-on-write view of the file at path, open as fd, from offset (whole pages) on. */
 int memory_add_file(struct memory *memory, const struct memory_range *range, const char *path, int fd, uint64_t offset,
 		    struct error *err);
+
+/*
+ * Lays pages of another file over a region that memory_add_file() added: those of the set, which stand in the file at
+ * offset plus their place in the region.  The region then belongs to both files.
+ */
+int memory_overlay_file(struct memory *memory, unsigned region, const struct pages *pages, const char *path, int fd,
+			uint64_t offset, struct error *err);
 
 /* Adds size bytes of RAM: one region, or two around the hole below 4 GiB. */
 int memory_add_ram(struct memory *memory, uint64_t size, struct error *err);

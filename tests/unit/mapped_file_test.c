@@ -90,11 +90,11 @@ START_TEST(a_file_that_ends_too_early_has_shrunk)
 	struct fixture fixture;
 	map(&fixture);
 	const struct mapped_file *file = memory_file(&fixture.memory);
-	ck_assert(!mapped_file_has_shrunk(file));
+	ck_assert_ptr_null(mapped_file_shrunk(file));
 	ck_assert_int_eq(ftruncate(fixture.fd, (PAGES + 1) * MEMORY_PAGE), 0);
-	ck_assert(!mapped_file_has_shrunk(file));
+	ck_assert_ptr_null(mapped_file_shrunk(file));
 	ck_assert_int_eq(ftruncate(fixture.fd, PAGES * MEMORY_PAGE - 1), 0);
-	ck_assert(mapped_file_has_shrunk(file));
+	ck_assert_ptr_eq(mapped_file_shrunk(file), file);
 	unmap(&fixture);
 }
 END_TEST
