@@ -1,6 +1,7 @@
 #include "component.h"
 
 #include "components.h"
+#include "format.h"
 #include "state.h"
 
 #define VCPU(component_name, component_id)                                                                             \
@@ -19,7 +20,8 @@
 /* clang-format off */
 const struct component component_table[] = {
 	{ VM("machine", 1), ALL, AT(MACHINE), .schema = &machine_schema, .ops = &machine_ops },
-	{ VM("ram", 2), ALL, AT(MACHINE), .shape = COMPONENT_RAM },
+	{ .name = "ram", .id = 2, .version = FORMAT_RAM_PLACED_VERSION, .scope = COMPONENT_VM, ALL, AT(MACHINE),
+	  .shape = COMPONENT_RAM },
 
 	{ VCPU("cpuid", 32), ALL, AT(VCPU_EARLY), .shape = COMPONENT_LIST, .key_size = 8, .schema = &cpuid_entry_schema,
 	  .ops = &cpuid_ops },

@@ -41,3 +41,31 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size)
 	crc = __builtin_cpu_supports("sse4.2") ? crc_by_instruction(crc, data, size) : crc_by_table(crc, data, size);
 	return ~crc;
 }
+
+static uint32_t crc_of_zeros(uint32_t crc, size_t size)
+{
+	static const uint8_t zeros[4096];
+	for (; size > sizeof(zeros); size -= sizeof(zeros))
+		crc = crc32c(crc, zeros, sizeof(zeros));
+	return crc32c(crc, zeros, size);
+}
+
+void crc32c_shift_init(struct crc32c_shift *ret, size_t size)
+{
+	uint32_t from_nothing = crc_of_zeros(0, size); /* of the inversions at both ends: not linear, so taken out */
+	for (unsigned byte = 0; byte < 4; byte++) {
+		ret->table[byte][0] = 0;
+		for (unsigned bit = 0; bit < 8; bit++) {
+			unsigned place = 1u << bit;
+			uint32_t column = crc_of_zeros(1u << (8 * byte + bit), size) ^ from_nothing;
+			for (unsigned low = 0; low < place; low++)
+				ret->table[byte][place + low] = ret->table[byte][low] ^ column;
+		}
+	}
+}
+
+uint32_t crc32c_append(const struct crc32c_shift *shift, uint32_t crc_a, uint32_t crc_b)
+{
+	return shift->table[0][crc_a & 0xff] ^ shift->table[1][crc_a >> 8 & 0xff] ^
+	       shift->table[2][crc_a >> 16 & 0xff] ^ shift->table[3][crc_a >> 24] ^ crc_b;
+}

@@ -12,4 +12,18 @@
 /* The checksum of size more bytes behind those that gave crc; 0 to start. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 
+/*
+ * Checksums of parts put together: the CRC is linear, so what so many zero bytes do to each of its bits says what they
+ * do to any value, and the checksum of A and B is that of A and zeros, xor that of B.
+ */
+struct crc32c_shift {
+	uint32_t table[4][256]; /* for each byte of the checksum */
+};
+
+/* For parts B of size bytes. */
+void crc32c_shift_init(struct crc32c_shift *ret, size_t size);
+
+/* The checksum of A and, behind it, B of the shift's size. */
+uint32_t crc32c_append(const struct crc32c_shift *shift, uint32_t crc_a, uint32_t crc_b);
+
 #endif

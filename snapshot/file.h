@@ -14,6 +14,12 @@
  */
 int file_write(const struct image *image, const char *path, struct error *err);
 
+/*
+ * As file_write(), with these pages of RAM only: of an image that is incremental its image_pages(), of a whole one all
+ * that are not zero.
+ */
+int file_write_pages(const struct image *image, const struct pages *pages, const char *path, struct error *err);
+
 /* Writes the image as a stream to a descriptor that need not be seekable.  name is for errors. */
 int file_write_stream(const struct image *image, int fd, const char *name, struct error *err);
 
@@ -22,6 +28,8 @@ int file_write_stream(const struct image *image, int fd, const char *name, struc
  * path "-" is standard input.  All of the state is checked: layout, checksums, versions, every section's size and
  * rules. The caller frees *ret (image_done()). Errors: ERROR_DATA damaged or no snapshot, ERROR_VERSION newer than this
  * program, ERROR_NO_INPUT, ERROR_IO.
+ *
+ * Of an incremental snapshot, its parents are read with it (chain_complete()), and RAM is mapped from all of them.
  */
 int file_read(const char *path, struct image *ret, struct error *err);
 
@@ -31,7 +39,13 @@ int file_read(const char *path, struct image *ret, struct error *err);
  */
 int file_read_copy(const char *path, struct image *ret, struct error *err);
 
-/* Reads all RAM of the image that came from path and holds it against the checksums.  ERROR_DATA names the range. */
+/* As file_read(), without RAM: of an incremental snapshot, the parent need not be there. */
+int file_read_state(const char *path, struct image *ret, struct error *err);
+
+/*
+ * Reads all RAM of the image that came from path, and that of its parents, and holds it against the checksums.
+ * ERROR_DATA names the range.
+ */
 int file_verify_ram(const struct image *image, struct error *err);
 
 #endif

@@ -10,20 +10,11 @@
 
 #include "crc32c.h"
 #include "file.h"
+#include "file_link.h"
 #include "ram.h"
 #include "vmm/io.h"
 
 #define STATE_PIECE (64u << 10) /* bytes of state that are read at once: few snapshots have more */
-
-/* Where a snapshot is read from. */
-struct source {
-	int fd;
-	const char *name;
-	uint64_t offset; /* how much has been read */
-	bool is_file;    /* a regular file from its start */
-	bool can_map;    /* it is, and RAM may stay in it */
-	uint64_t size;   /* of a regular file */
-};
 
 static int source_read(struct source *source, void *ret, size_t size, const char *what, struct error *err)
 {
@@ -85,32 +76,38 @@ static int check_entry(const struct source *source, const struct format_header *
 		       const struct format_section *entry, struct error *err)
 {
 	const struct component *component = component_by_id(entry->component);
-	uint16_t version = FORMAT_RAM_CHECKSUMS_VERSION;
-	const char *name = "ram-checksums";
-	if (entry->component != FORMAT_RAM_CHECKSUMS) {
-		if (component == NULL)
-			return error_set(
-				err, ERROR_VERSION,
-				"%s: section %u is of component %u, version %u, which this program does not know; it was "
-				"written by %.32s",
-				source->name, index, entry->component, entry->version, header->image.writer);
-		version = component->version;
-		name = component->name;
-	}
+	const struct format_frame *frame = format_frame_by_id(entry->component);
+	if (component == NULL && frame == NULL)
+		return error_set(
+			err, ERROR_VERSION,
+			"%s: section %u is of component %u, version %u, which this program does not know; it was "
+			"written by %.32s",
+			source->name, index, entry->component, entry->version, header->image.writer);
+	uint16_t version = frame != NULL ? frame->version : component->version;
+	const char *name = frame != NULL ? frame->name : component->name;
+	int instances = frame != NULL ? 1 : VM_VCPUS_MAX;
 	if (entry->version == 0 || entry->version > version)
 		return error_set(err, ERROR_VERSION,
 				 "%s: section %s has version %u, written by %.32s; this program reads up to version %u",
 				 source->name, name, entry->version, header->image.writer, version);
 	if (entry->reserved != 0 || entry->reserved2 != 0 || (is_ram(entry) && entry->crc != 0))
 		return error_set(err, ERROR_DATA, "%s: section %s: reserved fields are not zero", source->name, name);
-	bool is_checksums = entry->component == FORMAT_RAM_CHECKSUMS;
-	if ((is_ram(entry) || is_checksums) && header->form == FORMAT_STREAM)
+	if ((is_ram(entry) || frame != NULL) && header->form == FORMAT_STREAM)
 		return error_set(err, ERROR_DATA, "%s: section %s in a stream, which has page records instead",
 				 source->name, name);
-	if (entry->instance >= (is_checksums ? 1 : VM_VCPUS_MAX))
+	if (entry->instance >= instances)
 		return error_set(err, ERROR_DATA, "%s: section %s has instance %u, expected less than %d", source->name,
-				 name, entry->instance, is_checksums ? 1 : VM_VCPUS_MAX);
+				 name, entry->instance, instances);
 	return 0;
+}
+
+/* A section starts right behind the one before it, and so does RAM, unless it was placed before the state was known. */
+static bool is_in_place(const struct format_section *entry, uint64_t end, bool is_first_ram)
+{
+	uint64_t next = align_up(end, is_ram(entry) ? MEMORY_PAGE : FORMAT_ALIGNMENT);
+	if (is_first_ram && entry->version >= FORMAT_RAM_PLACED_VERSION)
+		return entry->offset >= next && entry->offset % MEMORY_PAGE == 0 && entry->offset <= FORMAT_STATE_MAX;
+	return entry->offset == next;
 }
 
 /* Entries must stand in the order of their offsets, state before RAM, aligned, apart from each other, unique. */
@@ -124,11 +121,11 @@ static int check_table(const struct source *source, const struct format_header *
 		int status = check_entry(source, header, i, entry, err);
 		if (status < 0)
 			return status;
-		uint64_t expected = align_up(end, is_ram(entry) ? MEMORY_PAGE : FORMAT_ALIGNMENT);
-		if (entry->offset != expected || (ram_seen && !is_ram(entry)))
+		if (!is_in_place(entry, end, !ram_seen && is_ram(entry)) || (ram_seen && !is_ram(entry)))
 			return error_set(err, ERROR_DATA,
 					 "%s: section %u (component %u) at offset %" PRIu64 ", expected %" PRIu64,
-					 source->name, i, entry->component, entry->offset, expected);
+					 source->name, i, entry->component, entry->offset,
+					 align_up(end, is_ram(entry) ? MEMORY_PAGE : FORMAT_ALIGNMENT));
 		if (!range_is_inside(entry->offset, entry->length, header->size))
 			return error_set(err, ERROR_DATA,
 					 "%s: section %u (component %u) of %" PRIu64
@@ -159,7 +156,8 @@ static int take_section(const struct source *source, const struct format_section
 			uint64_t *end, struct image *image, struct error *err)
 {
 	const struct component *component = component_by_id(entry->component);
-	const char *name = component != NULL ? component->name : "ram-checksums";
+	const struct format_frame *frame = format_frame_by_id(entry->component);
+	const char *name = component != NULL ? component->name : frame->name;
 	struct bytes payload = { .data = state.data + entry->offset, .size = (size_t)entry->length };
 	uint32_t crc = crc32c(0, payload.data, payload.size);
 	if (!bytes_are_zero(state.data + *end, entry->offset - *end))
@@ -176,8 +174,10 @@ static int take_section(const struct source *source, const struct format_section
 			image->sections[image->nr_sections - 1].offset = entry->offset;
 		return status;
 	}
-	if (payload.size > 0 && buffer_append(&image->ram_checksums, payload.data, payload.size) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory for the checksums of RAM");
+	/* The image is ours. */
+	struct buffer *frame_payload = (struct buffer *)(uintptr_t)format_frame_payload(frame, image);
+	if (payload.size > 0 && buffer_append(frame_payload, payload.data, payload.size) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory for section %s", name);
 	return 0;
 }
 
@@ -243,9 +243,25 @@ static const uint32_t *ram_checksums(const struct image *image)
 	return (const uint32_t *)(const void *)image->ram_checksums.data;
 }
 
+static int source_go(struct source *source, uint64_t offset, struct error *err)
+{
+	if (lseek(source->fd, (off_t)offset, SEEK_SET) < 0)
+		return error_errno(err, ERROR_IO, "%s: going to offset %" PRIu64, source->name, offset);
+	source->offset = offset;
+	return 0;
+}
+
 static int skip_zeros(struct source *source, uint64_t offset, struct error *err)
 {
 	uint8_t bytes[MEMORY_PAGE];
+	/* Where state ends early, the pages up to RAM are a hole. */
+	uint64_t page = align_up(source->offset, MEMORY_PAGE);
+	if (source->is_file && page < offset && io_is_hole(source->fd, page, offset - page)) {
+		int status = source_go(source, source->offset, err);
+		if (status == 0 && page > source->offset)
+			status = skip_zeros(source, page, err);
+		return status == 0 ? source_go(source, offset, err) : status;
+	}
 	while (source->offset < offset) {
 		uint64_t left = offset - source->offset;
 		size_t size = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
@@ -285,10 +301,9 @@ static int read_chunk(struct source *source, const struct memory_range *range, u
 	size_t size = (size_t)ram_chunk_size(range->size, chunk);
 	if (source->is_file) {
 		bool is_hole = io_is_hole(source->fd, source->offset, size);
-		uint64_t next = source->offset + (is_hole ? size : 0);
-		if (lseek(source->fd, (off_t)next, SEEK_SET) < 0)
-			return error_errno(err, ERROR_IO, "%s: going to offset %" PRIu64, source->name, next);
-		source->offset = next;
+		int status = source_go(source, source->offset + (is_hole ? size : 0), err);
+		if (status < 0)
+			return status;
 		if (is_hole) {
 			*ret_crc = ram_crc_of_zeros(0, size);
 			return 0;
@@ -320,36 +335,141 @@ static int read_ram_section(struct source *source, const struct memory_range *ra
 	return status;
 }
 
-static int read_ram_sections(struct source *source, const struct format_header *header,
-			     const struct format_section *table, struct image *image, struct error *err)
+/* Takes the pages of own, of those that the file has, out of a chunk that was read. */
+static void keep_own(struct memory *memory, const struct pages *own, unsigned region, uint64_t first_page,
+		     const uint8_t *data, size_t size)
 {
-	const struct machine *machine = image_machine(image);
-	const uint32_t *checksums = ram_checksums(image);
-	assert(checksums != NULL); /* check_checksums() */
+	uint8_t *target = memory->regions[region].hva;
+	for (uint64_t page = first_page, nr, end = page + size / MEMORY_PAGE;
+	     pages_next_run(own, region, page, end, &page, &nr); page += nr)
+		memcpy(target + page * MEMORY_PAGE, data + (page - first_page) * MEMORY_PAGE, nr * MEMORY_PAGE);
+}
+
+/* As read_ram_section(), of a difference, over memory that is there.  Chunks of which it has nothing are left out. */
+static int read_ram_difference(struct source *source, unsigned region, const struct memory_range *range,
+			       const uint32_t *expected, const struct pages *pages, const struct pages *own,
+			       struct memory *memory, struct error *err)
+{
+	uint64_t start = source->offset, found, nr;
+	uint8_t *data = malloc(FORMAT_CHUNK);
+	int status = data != NULL ? 0 : error_set(err, ERROR_SYSTEM, "%s: no memory for a chunk of RAM", source->name);
+	for (uint64_t chunk = 0; chunk < ram_chunks(range->size) && status == 0; chunk++) {
+		size_t size = (size_t)ram_chunk_size(range->size, chunk);
+		uint64_t page = chunk * (FORMAT_CHUNK / MEMORY_PAGE);
+		if (!pages_next_run(pages, region, page, page + size / MEMORY_PAGE, &found, &nr))
+			continue;
+		status = source_go(source, start + chunk * FORMAT_CHUNK, err);
+		if (status == 0)
+			status = source_read(source, data, size, "RAM", err);
+		if (status == 0 && check_chunk(range, chunk, crc32c(0, data, size), expected[chunk], err) < 0)
+			status = error_prefix(err, "%s", source->name);
+		if (status == 0)
+			keep_own(memory, own, region, page, data, size);
+	}
+	free(data);
+	return status;
+}
+
+/* What of a snapshot's RAM is taken: all that it has, and that part of it which no later snapshot has. */
+struct share {
+	const struct pages *pages, *own; /* NULL: all of it */
+};
+
+static int place_region(struct link *link, const struct share *share, const struct format_section *entry,
+			unsigned region, const uint32_t *checksums, struct memory *memory, struct error *err)
+{
+	struct source *source = &link->source;
+	const struct memory_range *range = &image_machine(&link->image)->ranges[region];
+	int status = skip_zeros(source, entry->offset, err);
+	if (status < 0)
+		return status;
+	if (share->pages != NULL && source->can_map)
+		status = memory_overlay_file(memory, region, share->own, source->name, source->fd, entry->offset, err);
+	else if (share->pages != NULL)
+		status = read_ram_difference(source, region, range, checksums, share->pages, share->own, memory, err);
+	else if (source->can_map)
+		status = memory_add_file(memory, range, source->name, source->fd, entry->offset, err);
+	else
+		status = read_ram_section(source, range, checksums, memory, err);
+	if (source->is_file)
+		source->offset = entry->offset + entry->length;
+	return status;
+}
+
+/* Every region has one RAM section, in order. */
+static int check_ram_sections(const struct link *link, struct error *err)
+{
+	const struct machine *machine = image_machine(&link->image);
 	unsigned nr_regions = 0;
-	int status = 0;
-	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++) {
-		const struct format_section *entry = &table[i];
+	for (uint32_t i = 0; i < link->header.nr_sections; i++) {
+		const struct format_section *entry = &link->table[i];
 		if (!is_ram(entry))
 			continue;
-		const struct memory_range *range = &machine->ranges[nr_regions];
-		if (nr_regions >= machine->nr_ranges || entry->instance != nr_regions || entry->length != range->size)
+		if (nr_regions >= machine->nr_ranges || entry->instance != nr_regions ||
+		    entry->length != machine->ranges[nr_regions].size)
 			return error_set(err, ERROR_DATA,
 					 "%s: RAM section %u of %" PRIu64 " bytes does not belong to this machine",
-					 source->name, entry->instance, entry->length);
+					 link->source.name, entry->instance, entry->length);
 		nr_regions++;
-		status = skip_zeros(source, entry->offset, err);
-		if (status == 0 && source->can_map)
-			status = memory_add_file(&image->ram, range, source->name, source->fd, entry->offset, err);
-		else if (status == 0)
-			status = read_ram_section(source, range, checksums, &image->ram, err);
-		checksums += ram_chunks(range->size);
-		if (source->can_map)
-			source->offset = entry->offset + entry->length;
 	}
-	if (status == 0 && nr_regions != machine->nr_ranges)
-		status = error_set(err, ERROR_DATA, "%s: %u RAM sections, expected %u", source->name, nr_regions,
-				   machine->nr_ranges);
+	if (nr_regions != machine->nr_ranges)
+		return error_set(err, ERROR_DATA, "%s: %u RAM sections, expected %u", link->source.name, nr_regions,
+				 machine->nr_ranges);
+	return 0;
+}
+
+static int place_ram(struct link *link, const struct share *share, struct memory *memory, struct error *err)
+{
+	const uint32_t *checksums = ram_checksums(&link->image);
+	unsigned region = 0;
+	int status = check_ram_sections(link, err);
+	assert(checksums != NULL); /* check_checksums() */
+	for (uint32_t i = 0; i < link->header.nr_sections && status == 0; i++) {
+		if (!is_ram(&link->table[i]))
+			continue;
+		status = place_region(link, share, &link->table[i], region++, checksums, memory, err);
+		checksums += ram_chunks(link->table[i].length);
+	}
+	return status;
+}
+
+/*
+ * Lays the differences from number i on over the whole snapshot, the oldest first.  Of each it takes what no later one
+ * has, which is what hidden says.
+ */
+static int place_differences(struct chain *chain, unsigned i, struct pages *hidden, struct memory *memory,
+			     struct error *err)
+{
+	struct pages pages = { 0 }, own = { 0 };
+	if (i + 1 == chain->nr)
+		return 0;
+	int status = image_pages(&chain->links[i].image, &pages, err);
+	if (status == 0)
+		status = image_pages(&chain->links[i].image, &own, err);
+	if (status == 0) {
+		pages_subtract(&own, hidden);
+		pages_unite(hidden, &pages);
+		status = place_differences(chain, i + 1, hidden, memory, err);
+	}
+	if (status == 0)
+		status = place_ram(&chain->links[i], &(struct share){ &pages, &own }, memory, err);
+	pages_done(&pages);
+	pages_done(&own);
+	return status;
+}
+
+/* RAM of a file: that of the whole snapshot at the chain's end, with the differences over it. */
+static int read_ram_of_chain(struct chain *chain, struct memory *memory, struct error *err)
+{
+	struct link *whole = &chain->links[chain->nr - 1];
+	const struct machine *machine = image_machine(&whole->image);
+	struct pages hidden = { 0 };
+	int status = place_ram(whole, &(struct share){ 0 }, memory, err);
+	if (status == 0 && chain->nr > 1)
+		status = pages_create(&hidden, machine->ranges, machine->nr_ranges, err);
+	if (status == 0 && chain->nr > 1)
+		status = place_differences(chain, 0, &hidden, memory, err);
+	pages_done(&hidden);
 	return status;
 }
 
@@ -425,22 +545,28 @@ static int check_checksums(const struct source *source, const struct image *imag
 	return 0;
 }
 
-static int read_image(struct source *source, struct image *image, struct error *err)
+/* What an incremental snapshot has and a whole one has not. */
+static int check_parent_sections(const struct link *link, struct error *err)
 {
-	struct format_header header;
-	struct format_section *table = NULL;
-	int status = read_state(source, image, &header, &table, err);
-	if (status == 0 && image_validate(image, err) < 0)
-		status = error_prefix(err, "%s", source->name);
-	if (status == 0 && header.form == FORMAT_FILE)
-		status = check_checksums(source, image, err);
-	if (status == 0 && !(header.form == FORMAT_FILE && source->can_map))
-		status = check_host_memory(source, image_machine(image), err);
-	if (status == 0)
-		status = header.form == FORMAT_FILE ? read_ram_sections(source, &header, table, image, err)
-						    : read_ram_records(source, image, err);
-	free(table);
-	return status;
+	const char *name = link->source.name;
+	const struct image *image = &link->image;
+	struct bytes parent = buffer_bytes(&image->parent_name);
+	struct pages pages;
+	if (!image_is_incremental(image)) {
+		if (parent.size > 0 || image->ram_pages.size > 0)
+			return error_set(err, ERROR_DATA, "%s: section %s, but no parent's id in the header", name,
+					 parent.size > 0 ? "parent" : "ram-pages");
+		return 0;
+	}
+	if (link->header.form != FORMAT_FILE)
+		return error_set(err, ERROR_DATA, "%s: a stream with a parent, expected a whole snapshot", name);
+	if (parent.size == 0 || parent.size > FORMAT_PARENT_NAME_MAX || memchr(parent.data, 0, parent.size) != NULL)
+		return error_set(err, ERROR_DATA, "%s: section parent of %zu bytes, expected a file's name", name,
+				 parent.size);
+	if (image_pages(image, &pages, err) < 0)
+		return error_prefix(err, "%s", name);
+	pages_done(&pages);
+	return 0;
 }
 
 static int source_open(struct source *ret, const char *path, struct error *err)
@@ -460,24 +586,70 @@ static int source_open(struct source *ret, const char *path, struct error *err)
 	return 0;
 }
 
+int link_read(const char *path, struct link *ret, struct error *err)
+{
+	struct source *source = &ret->source;
+	*ret = (struct link){ .path = strdup(path), .source = { .fd = STDIN_FILENO } };
+	if (ret->path == NULL)
+		return error_set(err, ERROR_SYSTEM, "%s: no memory for its name", path);
+	int status = source_open(source, ret->path, err);
+	if (status == 0)
+		status = read_state(source, &ret->image, &ret->header, &ret->table, err);
+	if (status == 0 && image_validate(&ret->image, err) < 0)
+		status = error_prefix(err, "%s", source->name);
+	if (status == 0)
+		status = check_parent_sections(ret, err);
+	if (status == 0 && ret->header.form == FORMAT_FILE)
+		status = check_checksums(source, &ret->image, err);
+	return status;
+}
+
+void link_done(struct link *link)
+{
+	if (link->source.fd != STDIN_FILENO)
+		close(link->source.fd); /* what is mapped stays mapped */
+	free(link->table);
+	image_done(&link->image);
+	free(link->path);
+	*link = (struct link){ .source = { .fd = STDIN_FILENO } };
+}
+
+static int read_ram(struct chain *chain, bool may_map, struct image *image, struct error *err)
+{
+	struct link *first = &chain->links[0];
+	bool is_mapped = first->header.form == FORMAT_FILE && first->source.is_file && may_map;
+	for (unsigned i = 0; i < chain->nr; i++)
+		chain->links[i].source.can_map = is_mapped;
+	int status = is_mapped ? 0 : check_host_memory(&first->source, image_machine(image), err);
+	if (status == 0)
+		status = first->header.form == FORMAT_FILE ? read_ram_of_chain(chain, &image->ram, err)
+							   : read_ram_records(&first->source, image, err);
+	return status;
+}
+
 static int read_from(const char *path, bool may_map, struct image *ret, struct error *err)
 {
-	struct source source;
-	struct image image = { 0 };
-	int status = source_open(&source, path, err);
-	if (status < 0)
-		return status;
-	source.can_map = source.is_file && may_map;
-	status = read_image(&source, &image, err);
-	if (source.fd != STDIN_FILENO)
-		close(source.fd); /* what is mapped stays mapped */
-	if (status < 0) {
-		image_done(&image);
-		return status;
+	struct chain *chain = calloc(1, sizeof(*chain));
+	if (chain == NULL)
+		return error_set(err, ERROR_SYSTEM, "%s: no memory for reading it", path);
+	struct link *first = &chain->links[0];
+	chain->nr = 1;
+	int status = link_read(path, first, err);
+	if (status == 0 && image_is_incremental(&first->image) && strcmp(path, "-") == 0)
+		status = error_set(err, ERROR_DATA,
+				   "standard input: an incremental snapshot, whose parent is found by the file's own "
+				   "name; name the file, or flatten it");
+	if (status == 0)
+		status = chain_complete(chain, err);
+	if (status == 0)
+		status = read_ram(chain, may_map, &first->image, err);
+	if (status == 0) {
+		*ret = first->image;
+		ret->memory = &ret->ram;
+		first->image = (struct image){ 0 };
 	}
-	*ret = image;
-	ret->memory = &ret->ram;
-	return 0;
+	chain_free(chain);
+	return status;
 }
 
 int file_read(const char *path, struct image *ret, struct error *err)
@@ -485,29 +657,95 @@ int file_read(const char *path, struct image *ret, struct error *err)
 	return read_from(path, true, ret, err);
 }
 
+int file_read_state(const char *path, struct image *ret, struct error *err)
+{
+	struct link link;
+	int status = link_read(path, &link, err);
+	if (status == 0) {
+		*ret = link.image;
+		link.image = (struct image){ 0 };
+	}
+	link_done(&link);
+	return status;
+}
+
 int file_read_copy(const char *path, struct image *ret, struct error *err)
 {
 	return read_from(path, false, ret, err);
 }
 
-int file_verify_ram(const struct image *image, struct error *err)
+/* Pages that an incremental snapshot does not have are zero in its own file. */
+static uint32_t crc_of_absent(const struct mapped_file *file, uint32_t crc, uint64_t offset, uint64_t size)
+{
+	uint8_t page[MEMORY_PAGE];
+	if (size == 0 || mapped_file_is_hole(file, offset, size))
+		return ram_crc_of_zeros(crc, size);
+	for (uint64_t end = offset + size; offset < end; offset += sizeof(page)) {
+		if (!mapped_file_read(file, offset, page, sizeof(page)))
+			memset(page, 0xff, sizeof(page)); /* what cannot be read is not right */
+		crc = crc32c(crc, page, sizeof(page));
+	}
+	return crc;
+}
+
+/* The checksum of a chunk as it stands in the file. */
+static uint32_t crc_of_chunk(const struct memory_region *region, unsigned number, uint64_t chunk,
+			     const struct pages *pages)
+{
+	uint64_t size = ram_chunk_size(region->range.size, chunk), page = chunk * (FORMAT_CHUNK / MEMORY_PAGE);
+	uint64_t end = page + size / MEMORY_PAGE, found, nr;
+	uint32_t crc = 0;
+	if (pages == NULL) {
+		if (region->file != NULL && mapped_file_is_hole(region->file, chunk * FORMAT_CHUNK, size))
+			return ram_crc_of_zeros(0, size);
+		ram_visit_chunk(region, chunk, NULL, NULL, &crc);
+		return crc;
+	}
+	while (pages_next_run(pages, number, page, end, &found, &nr)) {
+		crc = crc_of_absent(region->file, crc, page * MEMORY_PAGE, (found - page) * MEMORY_PAGE);
+		crc = crc32c(crc, region->hva + found * MEMORY_PAGE, nr * MEMORY_PAGE);
+		page = found + nr;
+	}
+	return crc_of_absent(region->file, crc, page * MEMORY_PAGE, (end - page) * MEMORY_PAGE);
+}
+
+static int verify_own(const struct image *image, const struct pages *pages, struct error *err)
 {
 	const uint32_t *expected = ram_checksums(image);
-	if (image->ram_checksums.size == 0)
-		return 0; /* a stream's records were checked as they came */
 	for (unsigned i = 0; i < image->ram.nr_regions; i++) {
 		const struct memory_region *region = &image->ram.regions[i];
 		for (uint64_t chunk = 0; chunk < ram_chunks(region->range.size); chunk++, expected++) {
-			uint64_t size = ram_chunk_size(region->range.size, chunk);
-			uint32_t crc;
-			if (region->file != NULL && mapped_file_is_hole(region->file, chunk * FORMAT_CHUNK, size))
-				crc = ram_crc_of_zeros(0, size);
-			else
-				ram_visit_chunk(region, chunk, NULL, NULL, &crc);
+			uint32_t crc = crc_of_chunk(region, i, chunk, pages);
 			int status = check_chunk(&region->range, chunk, crc, *expected, err);
 			if (status < 0)
 				return status;
 		}
 	}
 	return 0;
+}
+
+/* What is hidden under later pages is seen only by reading the parent by itself. */
+static int verify_parent(const struct image *image, struct error *err)
+{
+	struct image parent = { 0 };
+	int status = file_read(image->parent_path, &parent, err);
+	if (status == 0 && file_verify_ram(&parent, err) < 0)
+		status = error_prefix(err, "its parent %s", image->parent_path);
+	image_done(&parent);
+	return status;
+}
+
+int file_verify_ram(const struct image *image, struct error *err)
+{
+	struct pages pages;
+	if (image->ram_checksums.size == 0)
+		return 0; /* a stream's records were checked as they came */
+	if (!image_is_incremental(image))
+		return verify_own(image, NULL, err);
+	int status = image_pages(image, &pages, err);
+	if (status < 0)
+		return status;
+	status = verify_own(image, &pages, err);
+	pages_done(&pages);
+	return status == 0 ? verify_parent(image, err) : status;
 }

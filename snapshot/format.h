@@ -11,6 +11,7 @@
 #ifndef STASIS_SNAPSHOT_FORMAT_H
 #define STASIS_SNAPSHOT_FORMAT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "image.h"
@@ -51,9 +52,40 @@ struct format_section {
  * order, 4 bytes each; the last chunk of a region may be shorter.  It belongs to the file, not to the machine, so it is
  * no row of the component table.
  */
-#define FORMAT_CHUNK                 (1u << 20)
-#define FORMAT_RAM_CHECKSUMS         0xff01 /* component id */
-#define FORMAT_RAM_CHECKSUMS_VERSION 1
+#define FORMAT_CHUNK         (1u << 20)
+#define FORMAT_RAM_CHECKSUMS 0xff01 /* component id */
+
+/*
+ * An incremental snapshot has the pages that were written since its parent, at their places in its RAM sections, and
+ * two sections more: "parent" is the name of the parent's file, as it stands in the snapshot's own folder, or from the
+ * root on; "ram-pages" tells which pages there are: struct pages, the words of one region behind those of the other.
+ */
+#define FORMAT_PARENT          0xff02
+#define FORMAT_RAM_PAGES       0xff03
+#define FORMAT_PARENT_NAME_MAX 4095u /* bytes */
+
+/* Sections of the file and not of the machine, in the order in which they stand behind the state. */
+struct format_frame {
+	const char *name;
+	uint16_t id, version;
+	size_t offset; /* of the struct buffer in struct image that has its payload */
+};
+
+#define FORMAT_FRAMES 3
+extern const struct format_frame format_frames[FORMAT_FRAMES];
+
+/* NULL: it is none. */
+const struct format_frame *format_frame_by_id(uint16_t id);
+
+/* The payload of a frame section in an image. */
+const struct buffer *format_frame_payload(const struct format_frame *frame, const struct image *image);
+
+/*
+ * Versions of a RAM section: in the second, RAM starts at any multiple of a page behind the state, so that a writer can
+ * begin with RAM before it knows how long the state will be.
+ */
+#define FORMAT_RAM_VERSION        1
+#define FORMAT_RAM_PLACED_VERSION 2
 
 /* A page record of a stream: so many bytes of RAM at gpa follow.  The last record has no bytes. */
 struct format_pages {

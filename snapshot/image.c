@@ -1,5 +1,6 @@
 #include "image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,8 +105,69 @@ int image_copy(const struct image *image, struct image *ret, struct error *err)
 	return 0;
 }
 
+void image_format_id(const uint8_t id[IMAGE_ID_SIZE], char ret[IMAGE_ID_TEXT])
+{
+	for (size_t i = 0; i < IMAGE_ID_SIZE; i++)
+		snprintf(ret + 2 * i, 3, "%02x", id[i]);
+}
+
+bool image_is_incremental(const struct image *image)
+{
+	return !bytes_are_zero(image->header.parent_id, IMAGE_ID_SIZE);
+}
+
+int image_set_parent(struct image *image, const uint8_t id[IMAGE_ID_SIZE], const char *name, const struct pages *pages,
+		     struct error *err)
+{
+	image_drop_parent(image);
+	bool good = buffer_append(&image->parent_name, name, strlen(name)) != NULL;
+	for (unsigned i = 0; i < pages->nr_regions && good; i++)
+		good = buffer_append(&image->ram_pages, pages->words[i],
+				     pages_words(pages->nr_pages[i]) * sizeof(uint64_t)) != NULL;
+	if (!good)
+		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's list of pages");
+	memcpy(image->header.parent_id, id, IMAGE_ID_SIZE);
+	return 0;
+}
+
+void image_drop_parent(struct image *image)
+{
+	memset(image->header.parent_id, 0, IMAGE_ID_SIZE);
+	buffer_done(&image->parent_name);
+	buffer_done(&image->ram_pages);
+	free(image->parent_path);
+	image->parent_path = NULL;
+}
+
+int image_pages(const struct image *image, struct pages *ret, struct error *err)
+{
+	const struct machine *machine = image_machine(image);
+	struct bytes payload = buffer_bytes(&image->ram_pages);
+	struct pages pages;
+	uint64_t at = 0;
+	int status = pages_create(&pages, machine->ranges, machine->nr_ranges, err);
+	for (unsigned i = 0; i < machine->nr_ranges && status == 0; i++) {
+		size_t size = pages_words(pages.nr_pages[i]) * sizeof(uint64_t);
+		unsigned spare = (unsigned)(pages.nr_pages[i] % PAGES_WORD);
+		if (!bytes_read(payload, at, pages.words[i], size) ||
+		    (spare != 0 && pages.words[i][pages_words(pages.nr_pages[i]) - 1] >> spare != 0))
+			status = error_set(err, ERROR_DATA, "section ram-pages is not that of the machine's RAM");
+		at += size;
+	}
+	if (status == 0 && at != payload.size)
+		status = error_set(err, ERROR_DATA, "section ram-pages of %zu bytes, expected %llu", payload.size,
+				   (unsigned long long)at);
+	if (status < 0) {
+		pages_done(&pages);
+		return status;
+	}
+	*ret = pages;
+	return 0;
+}
+
 void image_done(struct image *image)
 {
+	image_drop_parent(image);
 	for (size_t i = 0; i < image->nr_sections; i++)
 		buffer_done(&image->sections[i].payload);
 	free(image->sections);

@@ -11,9 +11,11 @@
 #include "component.h"
 #include "vmm/bytes.h"
 #include "vmm/memory.h"
+#include "vmm/pages.h"
 
 #define IMAGE_SECTIONS_MAX (COMPONENTS_MAX * VM_VCPUS_MAX)
 #define IMAGE_ID_SIZE      16
+#define IMAGE_ID_TEXT      (2 * IMAGE_ID_SIZE + 1)
 
 /* Where a snapshot comes from: for people and for check. */
 struct image_header {
@@ -38,6 +40,10 @@ struct image {
 	struct section *sections; /* owned; in the order of the file */
 	size_t nr_sections;
 	struct buffer ram_checksums; /* the file's (format.h); empty where the image did not come from a file */
+	/* Of an incremental snapshot (header.parent_id is not zero); else empty. */
+	struct buffer parent_name;   /* of the parent's file, not zero-terminated */
+	struct buffer ram_pages;     /* what RAM this file has: format.h */
+	char *parent_path;           /* where the parent was found, or NULL; owned */
 	struct memory ram;           /* the file's, mapped privately; empty where RAM is still a machine's */
 	const struct memory *memory; /* &ram, or the memory of the machine that the image was taken from */
 };
@@ -49,6 +55,24 @@ int image_add(struct image *image, const struct component *component, uint16_t i
 /* The section of a component's instance, or NULL. */
 const struct section *image_find(const struct image *image, const struct component *component, unsigned instance);
 const struct section *image_find_named(const struct image *image, const char *component, unsigned instance);
+
+/* An id in hexadecimal digits. */
+void image_format_id(const uint8_t id[IMAGE_ID_SIZE], char ret[IMAGE_ID_TEXT]);
+
+/* Is it a difference to another snapshot? */
+bool image_is_incremental(const struct image *image);
+
+/*
+ * Makes the image a difference: to the snapshot of that id in the file of that name, with these pages of RAM.
+ */
+int image_set_parent(struct image *image, const uint8_t id[IMAGE_ID_SIZE], const char *name, const struct pages *pages,
+		     struct error *err);
+
+/* Makes the image a whole one again. */
+void image_drop_parent(struct image *image);
+
+/* The pages that the file of an incremental image has, over the machine's ranges.  The caller ends *ret. */
+int image_pages(const struct image *image, struct pages *ret, struct error *err);
 
 /* What the machine is.  An image that was read or taken always has one. */
 const struct machine *image_machine(const struct image *image);

@@ -75,3 +75,27 @@ int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 		*ret_crc = crc;
 	return result;
 }
+
+void ram_add_data(const struct memory *memory, unsigned region, uint64_t page, uint64_t nr, struct pages *pages)
+{
+	uint64_t at = page * MEMORY_PAGE, end = (page + nr) * MEMORY_PAGE, data, data_end;
+	while (at < end && memory_next_data(&memory->regions[region], at, &data, &data_end) && data < end) {
+		at = data_end < end ? align_up(data_end, MEMORY_PAGE) : end;
+		pages_add(pages, region, data / MEMORY_PAGE, at / MEMORY_PAGE - data / MEMORY_PAGE);
+	}
+}
+
+void ram_add_file_data(const struct memory *memory, struct pages *pages)
+{
+	for (unsigned i = 0; i < memory->nr_regions; i++) {
+		const struct memory_region *region = &memory->regions[i];
+		const struct mapped_file *file = region->file;
+		if (file == NULL) /* it was read from a stream */
+			ram_add_data(memory, i, 0, pages->nr_pages[i], pages);
+		for (; file != NULL; file = mapped_file_below(file)) {
+			uint64_t start, end = 0;
+			while (mapped_file_next_data(file, end, &start, &end))
+				pages_add(pages, i, start / MEMORY_PAGE, end / MEMORY_PAGE - start / MEMORY_PAGE);
+		}
+	}
+}

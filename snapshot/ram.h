@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/memory.h"
+#include "vmm/pages.h"
 
 /* How many chunks (format.h) a region has, the last of which may be short. */
 uint64_t ram_chunks(uint64_t region_size);
@@ -25,5 +26,11 @@ uint32_t ram_crc_of_zeros(uint32_t crc, uint64_t size);
 int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 		    int (*visit)(const struct memory_region *region, uint64_t offset, uint64_t size, void *context),
 		    void *context, uint32_t *ret_crc);
+
+/* Adds those pages in [page, page + nr) of a region that may hold anything but zeros (memory_next_data()). */
+void ram_add_data(const struct memory *memory, unsigned region, uint64_t page, uint64_t nr, struct pages *pages);
+
+/* Adds all pages that the files which memory is mapped from have data for.  Nobody must have written to it. */
+void ram_add_file_data(const struct memory *memory, struct pages *pages);
 
 #endif

@@ -12,8 +12,8 @@ layers='
 2 vmm/ports vmm/console vmm/terminal vmm/boot vmm/boot_* vmm/elf_file
 3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring
 3 snapshot/state snapshot/state_bits snapshot/*_state
-4 snapshot/save snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
-5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/sandbox vmm/crash vmm/json
+4 snapshot/save snapshot/track snapshot/live snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
+5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/saving vmm/sandbox vmm/crash vmm/json
 '
 
 failures=0

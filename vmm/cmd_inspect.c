@@ -7,7 +7,9 @@
 #include "snapshot/file.h"
 #include "snapshot/inspect.h"
 
-#define RAW_BYTES 16 /* in a line of --raw */
+#define RAW_BYTES  16 /* in a line of --raw */
+#define VALUES     8  /* of the header */
+#define VALUE_SIZE 128
 
 static void print_line(const struct inspect_line *line, void *context)
 {
@@ -63,12 +65,6 @@ static void json_section(const char *where, const struct section *section, void 
 	json_object_end(json);
 }
 
-static void format_id(const uint8_t id[IMAGE_ID_SIZE], char ret[2 * IMAGE_ID_SIZE + 1])
-{
-	for (size_t i = 0; i < IMAGE_ID_SIZE; i++)
-		snprintf(ret + 2 * i, 3, "%02x", id[i]);
-}
-
 static void format_time(uint64_t ns, char *ret, size_t size)
 {
 	time_t seconds = (time_t)(ns / 1000000000);
@@ -87,13 +83,21 @@ static void format_text(const char *text, size_t size, char *ret)
 }
 
 /* What stands in the header: name and value, the same for text and JSON. */
-static size_t header_lines(const struct image_header *header, char values[][128], const char *names[])
+static size_t header_lines(const struct image *image, char values[][VALUE_SIZE], const char *names[])
 {
+	const struct image_header *header = &image->header;
 	size_t nr = 0;
 	names[nr] = "id";
-	format_id(header->id, values[nr++]);
+	image_format_id(header->id, values[nr++]);
+	if (image_is_incremental(image)) {
+		names[nr] = "parent";
+		image_format_id(header->parent_id, values[nr++]);
+		names[nr] = "parent_file";
+		size_t size = image->parent_name.size < VALUE_SIZE ? image->parent_name.size : VALUE_SIZE - 1;
+		format_text((const char *)image->parent_name.data, size, values[nr++]);
+	}
 	names[nr] = "created";
-	format_time(header->created_ns, values[nr++], 128);
+	format_time(header->created_ns, values[nr++], VALUE_SIZE);
 	names[nr] = "writer";
 	format_text(header->writer, sizeof(header->writer), values[nr++]);
 	names[nr] = "kernel";
@@ -110,12 +114,12 @@ static int inspect(const struct options *options, int *ret_status, struct error 
 	const char *filter = options->nr_arguments > 1 ? options->arguments[1] : NULL;
 	struct image image = { 0 };
 	struct json json = { .out = stdout };
-	char values[8][128];
-	const char *names[8];
-	int status = file_read(options->arguments[0], &image, err);
+	char values[VALUES][VALUE_SIZE];
+	const char *names[VALUES];
+	int status = file_read_state(options->arguments[0], &image, err);
 	if (status < 0)
 		return status;
-	size_t nr = header_lines(&image.header, values, names), lines;
+	size_t nr = header_lines(&image, values, names), lines;
 	if (options->json) {
 		json_object_begin(&json, NULL);
 		for (size_t i = 0; i < nr; i++)

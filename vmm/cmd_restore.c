@@ -29,6 +29,9 @@ static int restore(const struct options *options, int *ret_status, struct error 
 	/* A snapshot that comes through standard input takes all of it. */
 	bool has_input = strcmp(path, "-") != 0;
 	int kvm_fd = -1, status = session_create(&session, options, has_input, err);
+	if (status == 0 && options->incremental && !has_input)
+		status = error_set(err, ERROR_USAGE,
+				   "--incremental: standard input has no name that a parent is found by; name a file");
 	if (status == 0)
 		status = read_snapshot(options, &image, err);
 	if (status == 0)
@@ -37,6 +40,8 @@ static int restore(const struct options *options, int *ret_status, struct error 
 		status = restore_image(&image, kvm_fd, &options->restore, NULL, 0, &session_vm_ops, session, &report,
 				       &vm, err);
 	report_print(stderr, &report, status < 0);
+	if (status == 0)
+		session_set_base(session, path, image.header.id);
 	image_done(&image);
 	report_done(&report);
 	if (status == 0)

@@ -58,14 +58,15 @@ void report_json(struct json *json, const char *name, const struct report *repor
 	json_array_end(json);
 }
 
-int snapshot_take(struct vm *vm, const char *path, struct error *err)
+int snapshot_take(struct vm *vm, struct track *track, const char *path, struct error *err)
 {
 	struct image image = { 0 };
 	vm->ports.state.checkpoints_taken++;
 	int status = save_image(vm, &image, err);
-	if (status == 0)
-		status = strcmp(path, "-") == 0 ? file_write_stream(&image, STDOUT_FILENO, "standard output", err)
-						: file_write(&image, path, err);
+	if (status == 0 && strcmp(path, "-") == 0)
+		status = file_write_stream(&image, STDOUT_FILENO, "standard output", err);
+	else if (status == 0)
+		status = track != NULL ? track_write(track, &image, path, err) : file_write(&image, path, err);
 	if (status < 0)
 		vm->ports.state.checkpoints_taken--;
 	image_done(&image);

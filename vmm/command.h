@@ -8,6 +8,7 @@
 #include "options.h"
 #include "snapshot/image.h"
 #include "snapshot/report.h"
+#include "snapshot/track.h"
 #include "vm.h"
 
 struct command {
@@ -19,7 +20,7 @@ struct command {
 };
 
 extern const struct command command_run, command_roundtrip, command_restore, command_compare, command_inspect,
-	command_verify, command_check, command_host, command_guests;
+	command_verify, command_check, command_flatten, command_host, command_guests;
 
 /* Prints "stasis: ..." on standard error. */
 void message(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -36,8 +37,9 @@ int options_boot(const struct options *options, int kvm_fd, const struct vm_ops 
 
 /*
  * Takes a snapshot of a paused machine and writes it: to a file, or as a stream to standard output where path is "-".
- * The guest's count of snapshots goes up only if it succeeds.
+ * The guest's count of snapshots goes up only if it succeeds.  With a track (track.h), which may be NULL, the file is
+ * an incremental one where there is a base.
  */
-int snapshot_take(struct vm *vm, const char *path, struct error *err);
+int snapshot_take(struct vm *vm, struct track *track, const char *path, struct error *err);
 
 #endif

@@ -76,8 +76,10 @@ int dirty_fetch(struct dirty *dirty, struct pages *into, struct error *err)
 			return error_errno(err, ERROR_SYSTEM, "memory slot %u: KVM_GET_DIRTY_LOG", i);
 	}
 	pages_unite(into, &dirty->log);
-	pages_unite(into, &dirty->written);
-	pages_clear(&dirty->written);
+	if (!pages_are_none(&dirty->written)) {
+		pages_unite(into, &dirty->written);
+		pages_clear(&dirty->written);
+	}
 	return 0;
 }
 

@@ -91,6 +91,17 @@ bool io_is_hole(int fd, uint64_t offset, uint64_t size)
 	return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + size;
 }
 
+bool io_next_data(int fd, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+{
+	off_t start = lseek(fd, (off_t)offset, SEEK_DATA);
+	if (start < 0 && errno == ENXIO)
+		return false;
+	off_t end = start >= 0 ? lseek(fd, start, SEEK_HOLE) : -1;
+	*ret_start = end >= 0 ? (uint64_t)start : offset;
+	*ret_end = end >= 0 ? (uint64_t)end : (uint64_t)INT64_MAX;
+	return true;
+}
+
 int io_read_file(const char *path, size_t size_max, struct buffer *ret, struct error *err)
 {
 	enum { CHUNK = 1 << 16 };

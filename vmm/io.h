@@ -25,6 +25,12 @@ ssize_t io_pread_full(int fd, void *ret, size_t size, uint64_t offset);
 bool io_is_hole(int fd, uint64_t offset, uint64_t size);
 
 /*
+ * The next stretch of the file, at or behind offset, that is no hole; all of the rest where the file system cannot
+ * tell.  False where there is none.  Moves the file's position.
+ */
+bool io_next_data(int fd, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
+
+/*
  * Reads a whole file of at most size_max bytes.  Errors name the path.
  * The caller owns *ret (buffer_done()).
  */

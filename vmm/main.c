@@ -6,7 +6,7 @@
 
 static const struct command *const commands[] = {
 	&command_run,    &command_roundtrip, &command_restore, &command_compare, &command_inspect,
-	&command_verify, &command_check,     &command_host,    &command_guests,
+	&command_verify, &command_check,     &command_flatten, &command_host,    &command_guests,
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

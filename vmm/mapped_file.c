@@ -114,3 +114,22 @@ bool mapped_file_read(const struct mapped_file *file, uint64_t offset, void *ret
 {
 	return io_pread_full(file->fd, ret, size, file->offset + offset) == (ssize_t)size;
 }
+
+const struct mapped_file *mapped_file_below(const struct mapped_file *file)
+{
+	return file->below;
+}
+
+bool mapped_file_next_data(const struct mapped_file *file, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+{
+	const uint64_t page = 4096;
+	uint64_t start, end;
+	if (offset >= file->size || !io_next_data(file->fd, file->offset + offset, &start, &end) ||
+	    start >= file->offset + file->size)
+		return false;
+	if (end > file->offset + file->size)
+		end = file->offset + file->size;
+	*ret_start = (start - file->offset) & ~(page - 1);
+	*ret_end = align_up(end - file->offset, page);
+	return true;
+}

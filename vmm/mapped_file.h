@@ -37,6 +37,15 @@ bool mapped_file_is_hole(const struct mapped_file *file, uint64_t offset, uint64
 /* Reads from the file itself; false where that fails. */
 bool mapped_file_read(const struct mapped_file *file, uint64_t offset, void *ret, size_t size);
 
+/* The file that pages which this one does not have are from, or NULL. */
+const struct mapped_file *mapped_file_below(const struct mapped_file *file);
+
+/*
+ * The next stretch of the file's own part of the mapping, at or behind offset, that is no hole: whole pages of 4096
+ * bytes.  False where there is none.
+ */
+bool mapped_file_next_data(const struct mapped_file *file, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
+
 /* The file, or that of those below it, that ends before what is mapped of it; NULL: none.  Takes NULL. */
 const struct mapped_file *mapped_file_shrunk(const struct mapped_file *file);
 

@@ -177,20 +177,11 @@ bool memory_next_data(const struct memory_region *region, uint64_t offset, uint6
 {
 	if (offset >= region->range.size)
 		return false;
-	off_t start = (off_t)offset, end = (off_t)region->range.size;
-	if (region->fd >= 0) {
-		start = lseek(region->fd, start, SEEK_DATA);
-		if (start < 0 && errno == ENXIO)
-			return false;
-		if (start >= 0)
-			end = lseek(region->fd, start, SEEK_HOLE);
-		if (start < 0 || end < 0) { /* a file system that cannot tell: all of it may be data */
-			start = (off_t)offset;
-			end = (off_t)region->range.size;
-		}
-	}
-	*ret_start = (uint64_t)start;
-	*ret_end = (uint64_t)end;
+	uint64_t start = offset, end = region->range.size;
+	if (region->fd >= 0 && !io_next_data(region->fd, offset, &start, &end))
+		return false;
+	*ret_start = start;
+	*ret_end = end < region->range.size ? end : region->range.size;
 	return true;
 }
 

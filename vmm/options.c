@@ -210,6 +210,14 @@ static int set_continue(struct options *options, const char *value, struct error
 	return 0;
 }
 
+static int set_incremental(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->incremental = true;
+	return 0;
+}
+
 static int set_keep(struct options *options, const char *value, struct error *err)
 {
 	(void)err;
@@ -335,6 +343,8 @@ static const struct {
 	{ "at", "WHEN", OPTIONS_SNAPSHOT | OPTIONS_ROUNDTRIP, set_at,
 	  "take it at checkpoint, checkpoint=N, exits=N or after=TIME" },
 	{ "continue", NULL, OPTIONS_SNAPSHOT, set_continue, "let the guest go on after the snapshot" },
+	{ "incremental", NULL, OPTIONS_SNAPSHOT, set_incremental,
+	  "write only what changed since the machine's last snapshot or restore" },
 	{ "keep", "FILE", OPTIONS_ROUNDTRIP, set_keep, "keep the snapshot in FILE" },
 	{ "until", "WHEN", OPTIONS_ROUNDTRIP, set_until, "let both machines go on until exit, a time or a number of bytes" },
 	{ "regs", "HOW", OPTIONS_REGS, set_regs, "registers travel by one-reg or msrs (default: one-reg where KVM has it)" },

@@ -58,7 +58,7 @@ struct options {
 
 	const char *snapshot;
 	struct trigger at;
-	bool go_on;
+	bool go_on, incremental;
 	const char *keep;
 	struct until until;
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 uint64_t pages_words(uint64_t nr_pages)
 {
 	return (nr_pages + PAGES_WORD - 1) / PAGES_WORD;
@@ -77,6 +79,14 @@ void pages_clear(struct pages *pages)
 {
 	for (unsigned i = 0; i < pages->nr_regions; i++)
 		memset(pages->words[i], 0, pages_words(pages->nr_pages[i]) * sizeof(uint64_t));
+}
+
+bool pages_are_none(const struct pages *pages)
+{
+	for (unsigned i = 0; i < pages->nr_regions; i++)
+		if (!bytes_are_zero(pages->words[i], pages_words(pages->nr_pages[i]) * sizeof(uint64_t)))
+			return false;
+	return true;
 }
 
 uint64_t pages_count(const struct pages *pages)

@@ -14,7 +14,7 @@
 #define PAGES_WORD 64u /* pages */
 
 struct pages {
-	uint64_t *words[MEMORY_REGIONS_MAX];  /* owned */
+	uint64_t *words[MEMORY_REGIONS_MAX];   /* owned */
 	uint64_t nr_pages[MEMORY_REGIONS_MAX]; /* of the region */
 	unsigned nr_regions;
 };
@@ -41,6 +41,7 @@ void pages_unite(struct pages *pages, const struct pages *other);
 void pages_subtract(struct pages *pages, const struct pages *other);
 
 void pages_clear(struct pages *pages);
+bool pages_are_none(const struct pages *pages);
 uint64_t pages_count(const struct pages *pages);
 
 /*

@@ -54,9 +54,10 @@ static const uint16_t running[] = {
 
 /* What writing a snapshot uses besides; qsort() of glibc 2.36 asks how much memory there is before it takes some. */
 static const uint16_t creating[] = {
-	SYS_openat,     SYS_pread64,  SYS_pwrite64,  SYS_flock,  SYS_fchmod,   SYS_ftruncate, SYS_fsync,
-	SYS_rename,     SYS_renameat, SYS_renameat2, SYS_unlink, SYS_unlinkat, SYS_linkat,    SYS_readlink,
-	SYS_readlinkat, SYS_lstat,    SYS_stat,      SYS_getcwd, SYS_fcntl,    SYS_dup,       SYS_sysinfo,
+	SYS_openat, SYS_pread64,  SYS_pwrite64,   SYS_flock,           SYS_fchmod, SYS_ftruncate,
+	SYS_fsync,  SYS_rename,   SYS_renameat,   SYS_renameat2,       SYS_unlink, SYS_unlinkat,
+	SYS_linkat, SYS_readlink, SYS_readlinkat, SYS_lstat,           SYS_stat,   SYS_getcwd,
+	SYS_fcntl,  SYS_dup,      SYS_sysinfo,    SYS_sync_file_range,
 };
 
 /* What making a machine of a snapshot uses besides both. */

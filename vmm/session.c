@@ -7,18 +7,22 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "console.h"
 #include "sandbox.h"
+#include "saving.h"
 #include "terminal.h"
 
-#define INPUT_SIZE 4096
-#define MESSAGE_US 100000 /* how long a message waits for the console in front of it, and to be written itself */
-#define QUIT_US    200000 /* how long the console is waited for when the user has quit */
-#define DRAIN_US   50000  /* how often keys are looked for while the console is waited for */
+#define INPUT_SIZE  4096
+#define MESSAGE_US  100000 /* how long a message waits for the console in front of it, and to be written itself */
+#define QUIT_US     200000 /* how long the console is waited for when the user has quit */
+#define DRAIN_US    50000  /* how often keys are looked for while the console is waited for */
+#define PATH_SIZE   4096
+#define PROGRESS_US 100000 /* between two looks at how far a snapshot is */
 
 struct session {
 	const struct options *options;
@@ -29,8 +33,14 @@ struct session {
 	bool taken;        /* the trigger's snapshot was taken */
 	unsigned nr_taken; /* snapshots, for numbering */
 	uint8_t input[INPUT_SIZE];
-	size_t input_size;   /* bytes that the UART had no room for yet */
-	int64_t deadline_us; /* of TRIGGER_AFTER; 0: none */
+	size_t input_size;     /* bytes that the UART had no room for yet */
+	int64_t deadline_us;   /* of TRIGGER_AFTER; 0: none */
+	struct track *track;   /* --incremental: what was written since the last snapshot; else NULL */
+	int saved_fd;          /* an eventfd: a snapshot under way is over; -1 where none is wanted */
+	struct saving *saving; /* a snapshot under way while the guest runs, or NULL */
+	int64_t progress_us;   /* when its progress was told last; 0: it was not */
+	const char *base_path; /* the snapshot that the machine was restored from, or NULL */
+	uint8_t base_id[IMAGE_ID_SIZE];
 	bool is_over, is_quit;
 	int status;
 };
@@ -110,22 +120,35 @@ int session_create(struct session **ret, const struct options *options, bool has
 		return error_set(err, ERROR_USAGE, "--at says when, --snapshot FILE must say where to");
 	if (options->go_on && options->at.kind == TRIGGER_NONE)
 		return error_set(err, ERROR_USAGE, "--continue goes with --at, which says when the snapshot is taken");
+	if (options->incremental && (options->snapshot == NULL || to_stdout))
+		return error_set(err, ERROR_USAGE,
+				 "--incremental goes with --snapshot FILE; standard output takes whole snapshots only");
 	struct session *session = calloc(1, sizeof(*session));
 	if (session == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a session");
 	session->options = options;
 	session->input_fd = has_input ? STDIN_FILENO : -1;
 	session->terminal.fd = -1;
+	/* Made now: the sandbox lets no file be made but the snapshots themselves. */
+	session->saved_fd = options->snapshot != NULL ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
 	int status = console_open(&session->messages, STDERR_FILENO, options->console_wait_us, err);
 	session->console = session->messages;
 	if (status == 0 && !to_stdout)
 		status = console_open(&session->console, STDOUT_FILENO, options->console_wait_us, err);
+	if (status == 0 && options->snapshot != NULL && session->saved_fd < 0)
+		status = error_errno(err, ERROR_SYSTEM, "eventfd");
 	if (status < 0) {
 		session_free(session);
 		return status;
 	}
 	*ret = session;
 	return 0;
+}
+
+void session_set_base(struct session *session, const char *path, const uint8_t id[IMAGE_ID_SIZE])
+{
+	session->base_path = path;
+	memcpy(session->base_id, id, IMAGE_ID_SIZE);
 }
 
 void session_free(struct session *session)
@@ -135,27 +158,103 @@ void session_free(struct session *session)
 	if (session->console != session->messages)
 		console_close(session->console);
 	console_close(session->messages);
+	if (session->saved_fd >= 0)
+		close(session->saved_fd);
 	free(session);
 }
 
 /* The file of the next snapshot: FILE, then FILE.1, FILE.2, ... */
-static int take_snapshot(struct session *session, struct vm *vm, struct error *err)
+static int next_path(const struct session *session, char *ret, size_t size, struct error *err)
 {
 	const char *base = session->options->snapshot;
-	char path[4096];
 	assert(base != NULL); /* --at is refused without it, and so is the key */
 	if (session->nr_taken > 0 && strcmp(base, "-") == 0)
 		return error_set(err, ERROR_USAGE, "standard output has one already");
-	int n = session->nr_taken == 0 ? snprintf(path, sizeof(path), "%s", base)
-				       : snprintf(path, sizeof(path), "%s.%u", base, session->nr_taken);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return error_set(err, ERROR_USAGE, "%s: a name of more than %zu bytes", base, sizeof(path) - 8);
-	int status = snapshot_take(vm, path, err);
-	if (status == 0) {
-		session->nr_taken++;
-		say(session, "snapshot written to %s", strcmp(path, "-") == 0 ? "standard output" : path);
+	int n = session->nr_taken == 0 ? snprintf(ret, size, "%s", base)
+				       : snprintf(ret, size, "%s.%u", base, session->nr_taken);
+	if (n < 0 || (size_t)n >= size)
+		return error_set(err, ERROR_USAGE, "%s: a name of more than %zu bytes", base, size - 8);
+	return 0;
+}
+
+static void say_none(const struct session *session, const struct error *err)
+{
+	say(session, "no snapshot: %s; the guest goes on", err->text);
+}
+
+/* A line on the terminal that the next one replaces. */
+static void show_progress(struct session *session, const char *text)
+{
+	char line[PATH_SIZE + 64];
+	int n = snprintf(line, sizeof(line), "\r\033[K%s", text);
+	console_put(session->messages, line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+/* Ends the snapshot that is under way, if there is one; why: what gives it up where it is still copying RAM. */
+static void end_saving(struct session *session, const char *why)
+{
+	char text[PATH_SIZE + 128];
+	struct error err;
+	if (session->saving == NULL)
+		return;
+	if (session->progress_us != 0)
+		show_progress(session, "");
+	session->progress_us = 0;
+	int status = saving_end(session->saving, why, text, sizeof(text), &err);
+	session->saving = NULL;
+	if (status < 0) {
+		say_none(session, &err);
+		return;
 	}
-	return status;
+	session->nr_taken++;
+	say(session, "%s", text);
+}
+
+static void step_saving(struct session *session)
+{
+	char text[PATH_SIZE];
+	if (saving_step(session->saving) == SAVING_OVER) {
+		end_saving(session, NULL);
+		return;
+	}
+	if (now_us() - session->progress_us < PROGRESS_US || !isatty(STDERR_FILENO) ||
+	    !saving_progress(session->saving, text, sizeof(text)))
+		return;
+	show_progress(session, text);
+	session->progress_us = now_us();
+}
+
+/* Of a machine that is paused and stays so until it is written. */
+static int take_snapshot(struct session *session, struct vm *vm, struct error *err)
+{
+	char path[PATH_SIZE];
+	int64_t start = now_us();
+	end_saving(session, "given up for one at an exact instruction");
+	int status = next_path(session, path, sizeof(path), err);
+	if (status == 0)
+		status = snapshot_take(vm, session->track, path, err);
+	if (status < 0)
+		return status;
+	session->nr_taken++;
+	const char *name = strcmp(path, "-") == 0 ? "standard output" : path;
+	if (session->options->go_on)
+		say(session, "snapshot written to %s: guest paused for %.1f ms", name,
+		    (double)(now_us() - start) / 1000);
+	else
+		say(session, "snapshot written to %s", name);
+	return 0;
+}
+
+/* Of a machine that runs and goes on. */
+static void start_saving(struct session *session, struct vm *vm)
+{
+	char path[PATH_SIZE];
+	struct error err;
+	int status = next_path(session, path, sizeof(path), &err);
+	if (status == 0)
+		status = saving_begin(&session->saving, vm, session->track, path, session->saved_fd, &err);
+	if (status < 0)
+		say_none(session, &err);
 }
 
 /* Takes the snapshot that --at asked for; the machine is paused.  A failed one does not end a guest that is to go on.
@@ -167,10 +266,32 @@ static int trigger(struct session *session, struct vm *vm, struct error *err)
 	int status = take_snapshot(session, vm, err);
 	if (session->options->go_on) {
 		if (status < 0)
-			say(session, "no snapshot: %s; the guest goes on", err->text);
+			say_none(session, err);
 		return 0;
 	}
 	session->is_over = true;
+	return status;
+}
+
+static bool is_to_stdout(const struct session *session)
+{
+	return strcmp(session->options->snapshot, "-") == 0;
+}
+
+/* A guest that is to end stands still from now on: nothing is shorter than that. */
+static int trigger_after(struct session *session, struct vm *vm, struct error *err)
+{
+	if (session->options->go_on && !is_to_stdout(session)) {
+		session->taken = true;
+		session->deadline_us = 0;
+		if (session->saving == NULL)
+			start_saving(session, vm);
+		return 0;
+	}
+	vm_pause(vm);
+	int status = trigger(session, vm, err);
+	if (status == 0 && !session->is_over)
+		vm_resume(vm);
 	return status;
 }
 
@@ -181,9 +302,17 @@ static void snapshot_by_key(struct session *session, struct vm *vm)
 		say(session, "no snapshot: name a file with --snapshot FILE");
 		return;
 	}
+	if (session->saving != NULL) {
+		say(session, "no snapshot: the last one is still being written");
+		return;
+	}
+	if (!is_to_stdout(session)) {
+		start_saving(session, vm);
+		return;
+	}
 	vm_pause(vm);
 	if (take_snapshot(session, vm, &err) < 0)
-		say(session, "no snapshot: %s; the guest goes on", err.text);
+		say_none(session, &err);
 	vm_resume(vm);
 }
 
@@ -269,7 +398,9 @@ static void feed(struct session *session, struct vm *vm)
 /* How long poll() may wait: to the deadline, or a moment where input waits for room. */
 static int wait_ms(const struct session *session)
 {
-	enum { ROOM_MS = 2, CLOSED_MS = 200 };
+	enum { ROOM_MS = 2, CLOSED_MS = 200, PROGRESS_MS = 100 };
+	if (session->saving != NULL)
+		return saving_is_copying(session->saving) ? 0 : PROGRESS_MS;
 	if (session->input_size > 0)
 		return ROOM_MS;
 	if (session->deadline_us == 0)
@@ -291,12 +422,13 @@ static int check_console(const struct session *session, struct error *err)
 
 static int step(struct session *session, struct vm *vm, struct error *err)
 {
-	struct pollfd fds[2] = {
+	struct pollfd fds[3] = {
 		{ .fd = vm->event_fd, .events = POLLIN },
 		{ .fd = wants_input(session) ? session->terminal.fd : -1, .events = POLLIN },
+		{ .fd = session->saving != NULL ? session->saved_fd : -1, .events = POLLIN },
 	};
 	struct vm_event event;
-	if (poll(fds, 2, wait_ms(session)) < 0 && errno != EINTR)
+	if (poll(fds, 3, wait_ms(session)) < 0 && errno != EINTR)
 		return error_errno(err, ERROR_SYSTEM, "poll");
 	int status = check_console(session, err);
 	if (status < 0)
@@ -307,12 +439,10 @@ static int step(struct session *session, struct vm *vm, struct error *err)
 	if (session->input_size > 0)
 		feed(session, vm);
 	handle_key(session, vm, key);
-	if (session->deadline_us != 0 && now_us() >= session->deadline_us) {
-		vm_pause(vm);
-		status = trigger(session, vm, err);
-		if (status == 0 && !session->is_over)
-			vm_resume(vm);
-	}
+	if (session->deadline_us != 0 && now_us() >= session->deadline_us)
+		status = trigger_after(session, vm, err);
+	if (session->saving != NULL)
+		step_saving(session);
 	while (status == 0 && !session->is_over && vm_take_event(vm, &event)) {
 		status = handle_event(session, vm, &event, err);
 		if (status == 0 && !session->is_over)
@@ -360,6 +490,7 @@ static int go(struct session *session, struct vm *vm, struct error *err)
 	while (status == 0 && !session->is_over)
 		status = step(session, vm, err);
 	vm_pause(vm);
+	end_saving(session, "the guest ended while its RAM was being written");
 	if (status == 0 && at->kind != TRIGGER_NONE && !session->taken)
 		say(session, "no snapshot: the guest ended before --at");
 	struct error at_end;
@@ -370,23 +501,39 @@ static int go(struct session *session, struct vm *vm, struct error *err)
 	return status;
 }
 
+/* From here on, what the guest writes is known. */
+static int start_tracking(struct session *session, struct vm *vm, struct error *err)
+{
+	int status = track_create(&session->track, vm, err);
+	if (status == 0 && session->base_path != NULL)
+		status = track_set_base(session->track, session->base_id, session->base_path, err);
+	return status;
+}
+
 int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
 {
 	if (session->options->at.kind == TRIGGER_EXITS)
 		vm->exits_wanted = session->options->at.value;
+	int status = session->options->incremental ? start_tracking(session, vm, err) : 0;
 	/* Before the first thread, so that all have it. */
 	unsigned needs = session->options->snapshot != NULL ? SANDBOX_CREATE : 0;
-	int status = session->options->no_sandbox ? 0 : sandbox_enter(needs, err);
+	if (status == 0 && !session->options->no_sandbox)
+		status = sandbox_enter(needs, err);
 	if (status == 0)
 		status = vm_start(vm, err);
 	if (status == 0)
 		status = terminal_open(&session->terminal, session->input_fd, err);
-	if (status < 0)
+	if (status < 0) {
+		track_free(session->track);
+		session->track = NULL;
 		return status;
+	}
 	if (session->terminal.is_raw)
 		terminal_guard(&session->terminal);
 	status = go(session, vm, err);
 	terminal_close(&session->terminal);
+	track_free(session->track);
+	session->track = NULL;
 	if (status == 0)
 		*ret_status = session->status;
 	return status;

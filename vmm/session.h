@@ -5,6 +5,7 @@
 #define STASIS_VMM_SESSION_H
 
 #include "options.h"
+#include "snapshot/image.h"
 #include "vm.h"
 
 struct session;
@@ -16,6 +17,12 @@ extern const struct vm_ops session_vm_ops;
  * With a snapshot to standard output, the console goes to standard error.
  */
 int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err);
+
+/*
+ * The machine was restored from this snapshot: with --incremental, the first one that is taken is a difference to it.
+ * path stays the caller's.
+ */
+void session_set_base(struct session *session, const char *path, const uint8_t id[IMAGE_ID_SIZE]);
 
 /*
  * Runs the machine, which is paused and whose ops_context is the session, to its end; then waits for the console's

@@ -41,7 +41,7 @@ snapshot "$file" counter --at after=50000us
 rm "$file"
 expect_lines 9 "$stasis" run --mem 8M --guest counter --snapshot "$file" --at checkpoint=3 --continue
 prints_exactly '0\n1\n2\n3\n4\n5\n6\n7\n8\n'
-complains "^stasis: snapshot written to $file\$"
+complains "^stasis: snapshot written to $file: guest paused for [0-9.]+ ms\$"
 expect_lines 2 "$stasis" restore "$file"
 prints_exactly '4\n5\n'
 expect 1 "$stasis" run --mem 8M --guest regs --snapshot "$file" --at checkpoint --continue

@@ -8,11 +8,11 @@
 
 #include "vmm/dirty.h"
 
-#define ROUNDS       10
+#define ROUNDS    10
 #define ROUND_NS  20000000
-#define MARK_GPA     0x100000
-#define NEVER_GPA    (KVM_TEST_RAM - MEMORY_PAGE)
-#define RAM_PAGES    (KVM_TEST_RAM / MEMORY_PAGE)
+#define MARK_GPA  0x100000
+#define NEVER_GPA (KVM_TEST_RAM - MEMORY_PAGE)
+#define RAM_PAGES (KVM_TEST_RAM / MEMORY_PAGE)
 
 static const struct machine_kind memory_guest = { "memory", IRQCHIP_FULL, 1 };
 

@@ -187,7 +187,7 @@ static const struct damage damages[] = {
 	{ "unknown component", ENTRY_FIELD(REGS, component), UNKNOWN, true, -ERROR_VERSION, "is of component 999, version 1" },
 	{ "newer section", ENTRY_FIELD(REGS, version), 2, true, -ERROR_VERSION, "section regs has version 2" },
 	{ "section version 0", ENTRY_FIELD(REGS, version), 0, true, -ERROR_VERSION, "section regs has version 0" },
-	{ "newer RAM", ENTRY_FIELD(RAM, version), 2, true, -ERROR_VERSION, "section ram has version 2" },
+	{ "newer RAM", ENTRY_FIELD(RAM, version), 3, true, -ERROR_VERSION, "section ram has version 3" },
 	{ "newer checksums", ENTRY_FIELD(CHECKSUMS, version), 2, true, -ERROR_VERSION, "section ram-checksums has version 2" },
 	{ "entry reserved", ENTRY_FIELD(REGS, reserved), 1, true, -ERROR_DATA, "section regs: reserved fields" },
 	{ "entry reserved2", ENTRY_FIELD(REGS, reserved2), 1, true, -ERROR_DATA, "section regs: reserved fields" },

@@ -60,6 +60,7 @@ static void assert_as_model(const struct pages *set, bool (*set_model)[256])
 		}
 	}
 	ck_assert_uint_eq(pages_count(set), count);
+	ck_assert_int_eq(pages_are_none(set), count == 0);
 }
 
 START_TEST(a_set_is_what_was_added)
