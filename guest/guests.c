@@ -38,6 +38,8 @@ static const struct guest table[] = {
 	  .is_long = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(exception) },
 	{ .name = "shadow", .description = "shadow stacks in use at both privilege levels; says so where there are none",
 	  .is_long = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(shadow) },
+	{ .name = "memory-smp", .description = "memory, of which each CPU has a share",
+	  .is_long = true, .vcpus_min = 1, .vcpus_max = 16, .cannot = NEEDS_LAPIC, CONTENTS(memory) },
 	{ .name = NULL },
 };
 /* clang-format on */

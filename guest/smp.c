@@ -11,13 +11,6 @@
 #define ROUND_ASLEEP    150
 #define ROUNDS_A_LINE   50
 #define VECTOR_TOKEN    0x30
-#define INIT_US         200
-#define STARTUP_TRIES   2
-#define CR4_BOOT        0x620 /* PAE, OSFXSR, OSXMMEXCPT: abi.h */
-
-extern uint8_t trampoline[], trampoline_end[], trampoline_gdt[], trampoline_cr0[], trampoline_cr4[], trampoline_efer[];
-
-uint8_t stacks[CPUS_MAX * STACK_SIZE] __attribute__((aligned(16)));
 
 static struct {
 	volatile uint64_t is_up, apic_id, cpuid_apic_id;
@@ -61,8 +54,6 @@ static void token_received(struct trap *trap)
 		token_pass(id);
 }
 
-/* Called by smp_trampoline.S with the APIC id. */
-void cpu_main(uint32_t id) __attribute__((noreturn));
 void cpu_main(uint32_t id)
 {
 	trap_load_tables();
@@ -72,43 +63,6 @@ void cpu_main(uint32_t id)
 	cpus[id].is_up = 1;
 	for (;;)
 		__asm__ volatile("sti; hlt" : : : "memory");
-}
-
-/* Where a variable of the trampoline stands in the copy. */
-static void *in_copy(const uint8_t *variable)
-{
-	return (void *)(TRAMPOLINE_GPA + (uint64_t)(variable - trampoline));
-}
-
-static void trampoline_place(void)
-{
-	uint64_t cr0, efer = 0;
-	struct __attribute__((packed)) {
-		uint16_t limit;
-		uint64_t base;
-	} gdt;
-	__asm__ volatile("movq %%cr0, %0; sgdt %1" : "=r"(cr0), "=m"(gdt));
-	msr_read(MSR_EFER, &efer);
-	for (uint8_t *from = trampoline, *to = in_copy(trampoline); from < trampoline_end; from++, to++)
-		*(volatile uint8_t *)to = *from;
-	*(volatile uint32_t *)in_copy(trampoline_cr0) = (uint32_t)cr0;
-	*(volatile uint32_t *)in_copy(trampoline_cr4) = CR4_BOOT;
-	*(volatile uint32_t *)in_copy(trampoline_efer) = (uint32_t)efer & ~EFER_LMA;
-	*(volatile uint16_t *)in_copy(trampoline_gdt) = gdt.limit;
-	*(volatile uint32_t *)in_copy(trampoline_gdt + 2) = (uint32_t)gdt.base;
-}
-
-/* INIT, then the start-up interrupt, again where the first is lost (SDM volume 3, 9.4.4.1). */
-static void cpu_wake(const struct boot_info *boot, uint32_t id)
-{
-	lapic_send(id, LAPIC_ICR_INIT | LAPIC_ICR_ASSERT);
-	wait_ticks(ticks_of_us(boot, INIT_US));
-	for (unsigned i = 0; i < STARTUP_TRIES && cpus[id].is_up == 0; i++) {
-		lapic_send(id, LAPIC_ICR_STARTUP | LAPIC_ICR_ASSERT | TRAMPOLINE_GPA >> 12);
-		if (wait_for(&cpus[id].is_up, 1))
-			break;
-	}
-	expect("further CPU is up", cpus[id].is_up, 1);
 }
 
 /* Sends the token round once, and looks whether every CPU had it. */
@@ -145,9 +99,9 @@ void guest_main(const struct boot_info *boot)
 	trap_set(VECTOR_TOKEN, token_received);
 	lapic_enable();
 	expect("APIC id of the first CPU", apic_id(), 0);
-	trampoline_place();
+	smp_prepare();
 	for (uint32_t id = 1; id < nr_cpus; id++) {
-		cpu_wake(boot, id);
+		smp_wake(boot, id, &cpus[id].is_up);
 		expect("APIC id", cpus[id].apic_id, id);
 		expect("APIC id in CPUID", cpus[id].cpuid_apic_id, id);
 	}

@@ -1,5 +1,5 @@
 /*
- * Where a further CPU starts: smp.c copies this to TRAMPOLINE_GPA.  It goes from real mode to long mode at once, without
+ * Where a further CPU starts: smp_start.c copies this to TRAMPOLINE_GPA.  It goes from real mode to long mode at once, without
  * 32-bit paging between (SDM volume 3, 10.8.5).
  */
 #include "guest/abi.h"
@@ -26,7 +26,7 @@ trampoline:
 	movl %eax, %cr0
 	ljmpl $BOOT_CODE_SELECTOR, $cpu_start
 
-/* What the first CPU has; smp.c fills it in, in the copy. */
+/* What the first CPU has; smp_start.c fills it in, in the copy. */
 	.balign 4
 trampoline_cr0:
 	.long 0

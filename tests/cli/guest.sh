@@ -61,6 +61,9 @@ memory)
 	machines "$good" --append 'pages=16 rounds=4' --at checkpoint=1 --until exit
 	trip 'still running' --append 'pages=4 rounds=0' --at after=20ms --until 40
 	;;
+memory-smp)
+	machines "$good" --append 'pages=16 rounds=4' --at checkpoint=1 --until exit
+	;;
 exception)
 	checkpoints 1 11
 	irqchips='full split'

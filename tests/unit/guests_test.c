@@ -16,7 +16,7 @@ START_TEST(names_find_their_rows)
 		ck_assert_ptr_eq(guest_find(guest->name), guest);
 		ck_assert_ptr_nonnull(guest->description);
 	}
-	ck_assert_uint_eq(nr, 8);
+	ck_assert_uint_eq(nr, 9);
 	ck_assert_ptr_null(guest_find("nothing"));
 	ck_assert_ptr_null(guest_find(""));
 }
@@ -59,7 +59,8 @@ START_TEST(images_are_those_of_the_build_folder)
 		struct buffer file = { 0 };
 		struct error err;
 		struct bytes image = guest_image(guest);
-		snprintf(path, sizeof(path), "%s/%s.bin", GUEST_FOLDER, guest->name);
+		/* memory-smp is memory on other machines. */
+		snprintf(path, sizeof(path), "%s/%.*s.bin", GUEST_FOLDER, (int)strcspn(guest->name, "-"), guest->name);
 		ck_assert_int_eq(io_read_file(path, IMAGE_MAX, &file, &err), 0);
 		ck_assert_uint_eq(file.size, image.size);
 		ck_assert_mem_eq(file.data, image.data, image.size);
