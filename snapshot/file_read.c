@@ -724,22 +724,9 @@ static int verify_own(const struct image *image, const struct pages *pages, stru
 	return 0;
 }
 
-/* What is hidden under later pages is seen only by reading the parent by itself. */
-static int verify_parent(const struct image *image, struct error *err)
-{
-	struct image parent = { 0 };
-	int status = file_read(image->parent_path, &parent, err);
-	if (status == 0 && file_verify_ram(&parent, err) < 0)
-		status = error_prefix(err, "its parent %s", image->parent_path);
-	image_done(&parent);
-	return status;
-}
-
-int file_verify_ram(const struct image *image, struct error *err)
+static int verify_link(const struct image *image, struct error *err)
 {
 	struct pages pages;
-	if (image->ram_checksums.size == 0)
-		return 0; /* a stream's records were checked as they came */
 	if (!image_is_incremental(image))
 		return verify_own(image, NULL, err);
 	int status = image_pages(image, &pages, err);
@@ -747,5 +734,34 @@ int file_verify_ram(const struct image *image, struct error *err)
 		return status;
 	status = verify_own(image, &pages, err);
 	pages_done(&pages);
-	return status == 0 ? verify_parent(image, err) : status;
+	return status;
+}
+
+/* What is hidden under later pages is seen only by reading each parent by itself, one at a time. */
+static int verify_parents(const struct image *image, struct error *err)
+{
+	struct image parent = { 0 };
+	char *path = strdup(image->parent_path);
+	int status = path != NULL ? 0 : error_set(err, ERROR_SYSTEM, "no memory for a parent's name");
+	while (status == 0 && path != NULL) {
+		status = file_read(path, &parent, err);
+		if (status == 0 && verify_link(&parent, err) < 0)
+			status = error_prefix(err, "its parent %s", path);
+		free(path);
+		path = parent.parent_path != NULL ? strdup(parent.parent_path) : NULL;
+		image_done(&parent);
+	}
+	free(path);
+	return status;
+}
+
+int file_verify_ram(const struct image *image, struct error *err)
+{
+	if (image->ram_checksums.size == 0)
+		return 0; /* a stream's records were checked as they came */
+	/* Of a chain that is not mapped, all pages were checked as they were read. */
+	if (image_is_incremental(image) && memory_file(&image->ram) == NULL)
+		return 0;
+	int status = verify_link(image, err);
+	return status == 0 && image_is_incremental(image) ? verify_parents(image, err) : status;
 }

@@ -21,7 +21,12 @@ PAGE, CHUNK, STATE_MAX = 4096, 1 << 20, 64 << 20
 ZERO_PAGE = bytes(PAGE)
 ENTRIES_MAX = 1024
 
-MACHINE, RAM, CPUID, REGISTERS, NESTED, RAM_CHECKSUMS = 1, 2, 32, 40, 43, 0xff01
+MACHINE, RAM, CPUID, REGISTERS, NESTED = 1, 2, 32, 40, 43
+RAM_CHECKSUMS, PARENT, RAM_PAGES = 0xff01, 0xff02, 0xff03
+# What belongs to a file and not to the machine.
+FRAMES = {RAM_CHECKSUMS: "ram-checksums", PARENT: "parent", RAM_PAGES: "ram-pages"}
+RAM_PLACED = 2  # the version of a RAM section that may start anywhere behind the state
+PARENT_NAME_MAX = 4095
 VCPU, VM = True, False
 ANY, LAPIC, FULL = (0, 1, 2), (1, 2), (2,)
 
@@ -135,7 +140,7 @@ def read_header(reader):
     print(f"created: {created} ns")
     for name, field in (("writer", writer), ("kernel", kernel), ("cpu_vendor", vendor), ("cpu_brand", brand)):
         print(f"{name}: {text(field)}")
-    return form, nr_sections, size, table_crc
+    return form, nr_sections, size, table_crc, any(parent)
 
 
 def check_table(table, form, end, size):
@@ -144,16 +149,20 @@ def check_table(table, form, end, size):
     for component, instance, version, reserved, offset, length, crc, reserved2 in table:
         is_ram = component == RAM
         name = f"section {component}, instance {instance}"
-        expect(component in COMPONENTS or component in (RAM, RAM_CHECKSUMS), f"{name}: an unknown component")
-        expect(version == 1, f"{name}: version {version}, expected 1")
+        expect(component in COMPONENTS or component in FRAMES or is_ram, f"{name}: an unknown component")
+        expect(version == 1 or (is_ram and version == RAM_PLACED), f"{name}: an unknown version, {version}")
         expect(reserved == 0 and reserved2 == 0 and not (is_ram and crc), f"{name}: reserved fields are not zero")
-        expect(form == FILE or component not in (RAM, RAM_CHECKSUMS), f"{name}: not in a stream")
+        expect(form == FILE or (component not in FRAMES and not is_ram), f"{name}: not in a stream")
         expect((component, instance) not in seen, f"{name}: stands twice")
         expect(is_ram or not ram_seen, f"{name}: behind RAM")
         seen.add((component, instance))
-        ram_seen |= is_ram
         alignment = PAGE if is_ram else 16
-        expect(offset == -(-end // alignment) * alignment, f"{name}: at offset {offset}, behind {end}")
+        place = -(-end // alignment) * alignment
+        if is_ram and not ram_seen and version == RAM_PLACED:
+            expect(offset % PAGE == 0 and place <= offset <= STATE_MAX, f"{name}: at offset {offset}, behind {end}")
+        else:
+            expect(offset == place, f"{name}: at offset {offset}, behind {end}")
+        ram_seen |= is_ram
         end = offset + length
         expect(is_ram or end <= STATE_MAX, f"{name}: state of more than {STATE_MAX} bytes")
     expect(end == size, f"the sections end at {end}, the header says {size}")
@@ -194,7 +203,7 @@ def read_state(reader, table):
             continue
         reader.skip_to(offset)
         payload = reader.read(length, f"section {component}")
-        name = COMPONENTS[component][0] if component in COMPONENTS else "ram-checksums"
+        name = COMPONENTS[component][0] if component in COMPONENTS else FRAMES[component]
         where = f"{name} {instance}"
         expect(crc32c(payload) == crc, f"{where}: the checksum does not match")
         print(f"section {where}: {length} bytes at {offset}")
@@ -230,7 +239,29 @@ def check_presence(payloads, nr_vcpus, irqchip):
         expect(component == NESTED or len(found) == number, f"section {name} is missing")
 
 
-def read_ram_sections(reader, table, ranges, checksums):
+def read_parent(payloads, ranges, is_incremental):
+    """Returns for each region which pages the file has: a function of their number."""
+    for frame in (PARENT, RAM_PAGES):
+        expect(((frame, 0) in payloads) == is_incremental, f"section {FRAMES[frame]} and the parent's id disagree")
+    if not is_incremental:
+        return [lambda page: True for _ in ranges]
+    name = payloads[PARENT, 0]
+    expect(1 <= len(name) <= PARENT_NAME_MAX and 0 not in name, "section parent is no file's name")
+    print(f"parent's file: {name.decode('utf-8', 'backslashreplace')}")
+    payload, at, result = payloads[RAM_PAGES, 0], 0, []
+    for _, size in ranges:
+        pages = size // PAGE
+        length = -(-pages // 64) * 8
+        bits = int.from_bytes(payload[at : at + length], "little")
+        expect(bits >> pages == 0, "section ram-pages has bits behind a region")
+        print(f"pages: {bin(bits).count('1')} of {pages}")
+        result.append(lambda page, bits=bits: bits >> page & 1)
+        at += length
+    expect(at == len(payload), f"ram-pages of {len(payload)} bytes, expected {at}")
+    return result
+
+
+def read_ram_sections(reader, table, ranges, checksums, has_page):
     regions = [entry for entry in table if entry[0] == RAM]
     expect(len(regions) == len(ranges), f"{len(regions)} RAM sections, expected {len(ranges)}")
     chunks = sum(-(-size // CHUNK) for _, size in ranges)
@@ -242,6 +273,9 @@ def read_ram_sections(reader, table, ranges, checksums):
         for at in range(0, size, CHUNK):
             data = reader.read(min(CHUNK, size - at), "RAM")
             expect(crc32c(data) == next(expected), f"RAM at {gpa + at:#x}: the checksum does not match")
+            for start in range(0, len(data), PAGE):
+                expect(has_page[number]((at + start) // PAGE) or data[start : start + PAGE] == ZERO_PAGE,
+                       f"RAM at {gpa + at + start:#x}: a page of the parent's that is not zero here")
     expect(reader.file.read(1) == b"", "bytes follow the last section")
 
 
@@ -264,7 +298,7 @@ def read_page_records(reader, ranges):
 
 def read_snapshot(file):
     reader = Reader(file)
-    form, nr_sections, size, table_crc = read_header(reader)
+    form, nr_sections, size, table_crc, is_incremental = read_header(reader)
     raw = reader.read(nr_sections * SECTION.size, "the section table")
     expect(crc32c(raw) == table_crc, "the section table's checksum does not match")
     table = list(SECTION.iter_unpack(raw))
@@ -272,9 +306,11 @@ def read_snapshot(file):
     payloads = read_state(reader, table)
     nr_vcpus, irqchip, ranges = read_machine(payloads)
     check_presence(payloads, nr_vcpus, irqchip)
+    expect(form == FILE or not is_incremental, "a stream with a parent")
     if form == FILE:
+        has_page = read_parent(payloads, ranges, is_incremental)
         expect((RAM_CHECKSUMS, 0) in payloads, "section ram-checksums is missing")
-        read_ram_sections(reader, table, ranges, payloads[RAM_CHECKSUMS, 0])
+        read_ram_sections(reader, table, ranges, payloads[RAM_CHECKSUMS, 0], has_page)
     else:
         read_page_records(reader, ranges)
     print("good")

@@ -67,10 +67,20 @@ take smp --guest smp --cpus 4
 take split --guest smp --cpus 2 --irqchip split
 take none --guest regs --irqchip none
 timeout 60 "$stasis" run --mem 8M --guest regs --snapshot - --at checkpoint=1 >stream 2>messages
-for snapshot in regs smp split none stream; do
+# Incremental, and of a guest that runs on: RAM is placed before the state is known.
+timeout 60 "$stasis" restore regs --snapshot child --incremental --at exits=50 >console 2>messages ||
+	fail "no incremental snapshot: $(cat messages)"
+timeout 60 "$stasis" run --mem 8M --guest memory --append 'rounds=60 delay=10' --snapshot live --at after=50ms --continue \
+	>console 2>messages || [ $? -eq 1 ] || fail "no snapshot of a running guest: $(cat messages)"
+for snapshot in regs smp split none stream child live; do
 	check $snapshot
 done
 
+for at in 48 $(python3 "$reader" child | sed -n 's/^section \(parent\|ram-pages\) 0: .* at //p'); do
+	damage child "$at" "what names the parent"
+done
+damage child $(($(stat -c %s child) - 1)) "a page of the parent's"
+damage live $((64 * 1024)) "the bytes between state and RAM"
 for at in 0 8 40 291 295; do
 	damage regs $at "the header"
 done
