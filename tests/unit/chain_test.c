@@ -99,8 +99,8 @@ static void assert_refused(const char *name, int status, const char *text)
 	for (unsigned way = 0; way < 2; way++) {
 		struct image got = { .nr_sections = 77 };
 		int result = read_any(name, way == 1, &got);
-		ck_assert_msg(result == status && strstr(err.text, text) != NULL, "%s: %d, expected %d: \"%s\" lacks \"%s\"",
-			      name, result, status, err.text, text);
+		ck_assert_msg(result == status && strstr(err.text, text) != NULL,
+			      "%s: %d, expected %d: \"%s\" lacks \"%s\"", name, result, status, err.text, text);
 		ck_assert_uint_eq(got.nr_sections, 77);
 	}
 }
@@ -318,6 +318,6 @@ START_TEST(a_held_page_is_as_it_was)
 END_TEST
 
 UNIT_MAIN_WITH(setup, teardown, "chain", a_chain_is_the_last_machine, a_page_of_zeros_hides_the_parents,
-	       parents_that_are_not_right_are_refused, a_circle_is_found, a_chain_has_a_limit, a_parent_has_the_same_ram,
-	       what_names_the_parent_is_checked, a_file_that_was_written_twice_is_that_of_the_end,
-	       a_held_page_is_as_it_was)
+	       parents_that_are_not_right_are_refused, a_circle_is_found, a_chain_has_a_limit,
+	       a_parent_has_the_same_ram, what_names_the_parent_is_checked,
+	       a_file_that_was_written_twice_is_that_of_the_end, a_held_page_is_as_it_was)
