@@ -50,6 +50,7 @@ finish() {
 guest='--guest memory --mem 4M'
 short='pages=2 rounds=2'
 endless='pages=8 rounds=0 delay=5'
+running='pages=8 rounds=10 delay=10'
 
 # What stands in $file before each case, and is good.
 make_old() {
@@ -62,10 +63,16 @@ put_old() {
 }
 
 # save COMMAND...: takes a snapshot onto $file, by "COMMAND... stasis run", and lets the guest go on; leaves $status.
+# $way: of a guest that stands still (whole), of one that runs (live), or what changed since $work/base (incremental).
 # Without the sandbox: a system call that the injector turns away is one that the filter does not know.
+way=whole
 save() {
-	timeout 20 "$@" "$STASIS" run --no-sandbox $guest --append "$short" --snapshot "$file" --at checkpoint=1 --continue \
-		>"$work/out" 2>"$work/err" </dev/null
+	case $way in
+	whole) set -- "$@" "$STASIS" run $guest --append "$short" --at checkpoint=1 ;;
+	live) set -- "$@" "$STASIS" run $guest --append "$running" --at after=30ms ;;
+	incremental) set -- "$@" "$STASIS" restore "$work/base" --incremental --at exits=5 ;;
+	esac
+	timeout 20 "$@" --no-sandbox --snapshot "$file" --continue >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 }
 
