@@ -28,8 +28,8 @@ uint32_t lapic_get(const struct kvm_lapic_state *lapic, uint32_t offset);
 void lapic_set(struct kvm_lapic_state *lapic, uint32_t offset, uint32_t value);
 
 /*
- * Does a timer that counts stand at 0?  KVM computes the count from the time: the timer may have run down a moment ago, and
- * its interrupt be still to come (arch/x86/kvm/lapic.c, apic_get_tmcct()).
+ * Does a timer that counts stand at 0?  KVM computes the count from the time: the timer may have run down a moment ago,
+ * and its interrupt be still to come (arch/x86/kvm/lapic.c, apic_get_tmcct()).
  */
 bool lapic_timer_is_down(const struct kvm_lapic_state *lapic);
 

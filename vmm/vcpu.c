@@ -109,8 +109,8 @@ static void run_up_to_entry(struct vcpu *vcpu, unsigned *exits)
 }
 
 /*
- * Lets the host's timers that are due fire: those of a CPU do so in their order, and this one is the last.  A busy host is
- * late by milliseconds.
+ * Lets the host's timers that are due fire: those of a CPU do so in their order, and this one is the last.  A busy host
+ * is late by milliseconds.
  */
 static void let_timers_fire(void)
 {

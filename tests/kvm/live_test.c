@@ -1,6 +1,7 @@
 /*
- * A snapshot that is written while the guest runs has the RAM of the instant at which it was paused, page by page: whole
- * and incremental, with what the guest wrote between the last round and the pause, and after one that was given up.
+ * A snapshot that is written while the guest runs has the RAM of the instant at which it was paused, page by page:
+ * whole and incremental, with what the guest wrote between the last round and the pause, and after one that was given
+ * up.
  */
 #include "kvm_test.h"
 

@@ -5,12 +5,13 @@
  *   fault_run [-n] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]
  *
  * Counted are the system calls of the thread that first creates a file, from that openat() (O_CREAT or O_TMPFILE) to
- * the close() of what it gave.  Those of other threads, as of a sanitizer's runtime, would make the Nth another one in
- * each run; what is written later, as by gcov's runtime, is not the program's.  "count" lets them all be and prints
- * their number.  The Nth (from 1) is not done by a process that is killed or for a call that fails with ERRNO (EIO,
- * ENOSPC, ...); "short" halves the length of a write, "none" makes it write nothing. An ERRNO is for calls that can
- * fail so: calls that are not in the table below are not counted for it. With -n, the file system knows no nameless
- * files: O_TMPFILE is refused with EOPNOTSUPP, and not counted.
+ * the close() of what it gave, and of a thread that it hands the file to, from its first call on it.  Those of other
+ * threads, as of a sanitizer's runtime, would make the Nth another one in each run; what is written later, as by gcov's
+ * runtime, is not the program's.  "count" lets them all be and prints their number.  The Nth (from 1) is not done by a
+ * process that is killed or for a call that fails with ERRNO (EIO, ENOSPC, ...); "short" halves the length of a write,
+ * "none" makes it write nothing. An ERRNO is for calls that can fail so: calls that are not in the table below are not
+ * counted for it. With -n, the file system knows no nameless files: O_TMPFILE is refused with EOPNOTSUPP, and not
+ * counted.
  *
  * The exit status is the command's own, 128 + its signal, or 126 where the command ended before the Nth call was
  * reached.
@@ -78,6 +79,7 @@ enum fault { FAULT_COUNT, FAULT_KILL, FAULT_SHORT, FAULT_NONE, FAULT_ERRNO };
 struct thread {
 	pid_t tid;
 	bool in_call;
+	bool saves;   /* its calls are counted */
 	bool creates; /* the call under way creates a file */
 	bool closes;  /* it closes that file */
 	long result;  /* what the call is made to return; 0: what it does */
@@ -88,9 +90,8 @@ struct run {
 	int errno_value;
 	unsigned long wanted, counted;
 	bool no_tmpfile, is_counting, is_done;
-	bool is_over;  /* the file was closed */
-	int file;      /* the descriptor of what was created, or -1 */
-	pid_t creator; /* the thread whose calls are counted */
+	bool is_over; /* the file was closed */
+	int file;     /* the descriptor of what was created, or -1 */
 	pid_t command;
 	const char *names[NAMES_MAX];
 	size_t nr_names;
@@ -124,6 +125,15 @@ static bool is_eligible(struct run *run, long number)
 			return true;
 	}
 	return run->fault == FAULT_KILL || run->fault == FAULT_COUNT;
+}
+
+/* Is the call one of the table, and on the file that was created? */
+static bool is_on_file(const struct run *run, long number, const struct user_regs_struct *regs)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (calls[i].number == number)
+			return run->file >= 0 && (int)regs->rdi == run->file;
+	return false;
 }
 
 /* Lets a call that does nothing, and that the program's own filter of calls lets through, happen instead. */
@@ -171,11 +181,11 @@ static void enter(struct run *run, struct thread *thread)
 		skip_call(thread, &regs, -EOPNOTSUPP);
 		return;
 	}
-	if (thread->creates && !run->is_counting && !run->is_over) {
-		run->is_counting = true;
-		run->creator = thread->tid;
-	}
-	if (run->is_counting && run->creator == thread->tid && !run->is_done && is_eligible(run, number) &&
+	if (thread->creates && !run->is_counting && !run->is_over)
+		run->is_counting = thread->saves = true;
+	if (run->is_counting && is_on_file(run, number, &regs))
+		thread->saves = true;
+	if (run->is_counting && thread->saves && !run->is_done && is_eligible(run, number) &&
 	    ++run->counted == run->wanted)
 		befall(run, thread, &regs);
 }
