@@ -25,7 +25,7 @@ snapshot() {
 snapshot full --guest counter --mem 1M --at after=50ms
 snapshot none --guest counter --mem 1M --irqchip none --at after=50ms
 snapshot split --guest smp --mem 2M --irqchip split --cpus 2 --at checkpoint
-rm "$corpus"/component/none-* "$corpus"/component/split-*
+rm "$corpus"/component/none-* "$corpus"/component/split-* "$corpus"/snapshot/none-child "$corpus"/snapshot/split-child
 
 # Nested state in Intel's format, its size field right: flags, format, size, and what is behind them zero.
 { printf '\53\0\0\0\0\0\0\0\0\0\200\0\0\0'; head -c 120 /dev/zero; } >"$corpus/component/nested"

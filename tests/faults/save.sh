@@ -57,6 +57,8 @@ after_error() {
 }
 
 n=1
+stride=1
+[ "$way" != live ] || stride=5 # most are the guest's prints
 nr_reached=0 nr_left=0 nr_old=0 nr_written=0
 while [ "$n" -le $((nr_calls + MORE_CALLS)) ]; do
 	begin "$fault $n $*"
@@ -75,7 +77,7 @@ while [ "$n" -le $((nr_calls + MORE_CALLS)) ]; do
 			grep -q '^stasis: snapshot written' "$work/err" || fail "it was not written" ;;
 		esac
 	fi
-	n=$((n + 1))
+	n=$((n + stride))
 done
 
 begin "after all of them"

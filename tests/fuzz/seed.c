@@ -47,20 +47,43 @@ static void shrink(struct image *image, struct memory *ret_memory)
 	image->memory = ret_memory;
 }
 
-/* What the image is in a file and in a stream, behind the target's flags; zeros at the end of a file are left to the
- * target. */
-static void write_snapshot(const struct image *image, const char *folder, const char *name)
+#define FILE_FLAGS (FUZZ_FIX_CRCS | FUZZ_FIX_PLACES | FUZZ_SHOW)
+
+/* What the image is in a file, behind the target's flags; zeros at its end are left to the target. */
+static void write_file(const struct image *image, const char *folder, const char *name, const char *kind)
 {
-	const uint8_t file_flags = FUZZ_FIX_CRCS | FUZZ_FIX_PLACES | FUZZ_SHOW,
-		      stream_flags = file_flags | FUZZ_IS_PIPE;
+	const uint8_t flags = FILE_FLAGS;
 	char path[4096], seed[128];
-	struct buffer file = { 0 }, stream = { 0 };
-	snprintf(path, sizeof(path), "%s/%s-file", folder, name);
+	struct buffer file = { 0 };
+	snprintf(seed, sizeof(seed), "%s-%s", name, kind);
+	FUZZ_CHECK(snprintf(path, sizeof(path), "%s/%s", folder, seed) < (int)sizeof(path));
 	FUZZ_CHECK(file_write(image, path, NULL) == 0 && io_read_file(path, FILE_MAX, &file, NULL) == 0);
 	while (file.size > 0 && file.data[file.size - 1] == 0)
 		file.size--;
-	snprintf(seed, sizeof(seed), "%s-file", name);
-	write_seed(folder, seed, &file_flags, 1, buffer_bytes(&file));
+	write_seed(folder, seed, &flags, 1, buffer_bytes(&file));
+	buffer_done(&file);
+}
+
+/* A difference to a parent that is not there. */
+static void write_child(struct image *image, const char *folder, const char *name)
+{
+	const uint8_t parent_id[IMAGE_ID_SIZE] = "a parent";
+	struct pages pages;
+	FUZZ_CHECK(pages_create_for(&pages, image->memory, NULL) == 0);
+	pages_add(&pages, 0, 0, 1);
+	FUZZ_CHECK(image_set_parent(image, parent_id, "parent", &pages, NULL) == 0);
+	write_file(image, folder, name, "child");
+	image_drop_parent(image);
+	pages_done(&pages);
+}
+
+/* What the image is in a file and in a stream. */
+static void write_snapshot(const struct image *image, const char *folder, const char *name)
+{
+	const uint8_t stream_flags = FILE_FLAGS | FUZZ_IS_PIPE;
+	char seed[128];
+	struct buffer stream = { 0 };
+	write_file(image, folder, name, "file");
 
 	int fd = memfd_create("stream", MFD_CLOEXEC);
 	FUZZ_CHECK(fd >= 0 && file_write_stream(image, fd, "stream", NULL) == 0);
@@ -70,7 +93,6 @@ static void write_snapshot(const struct image *image, const char *folder, const 
 	snprintf(seed, sizeof(seed), "%s-stream", name);
 	write_seed(folder, seed, &stream_flags, 1, buffer_bytes(&stream));
 	close(fd);
-	buffer_done(&file);
 	buffer_done(&stream);
 }
 
@@ -108,6 +130,7 @@ int main(int argc, char **argv)
 	write_components(&image, folder, argv[2]);
 	snprintf(folder, sizeof(folder), "%s/snapshot", argv[3]);
 	write_snapshot(&image, folder, argv[2]);
+	write_child(&image, folder, argv[2]);
 	image_done(&image);
 	return EXIT_SUCCESS;
 }

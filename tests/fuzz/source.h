@@ -41,8 +41,9 @@ static inline int fuzz_source_read(enum fuzz_way way, bool is_copied, struct ima
 	FUZZ_CHECK(lseek(STDIN_FILENO, way, SEEK_SET) == (off_t)way);
 	int status = is_copied ? file_read_copy(path, ret, err) : file_read(path, ret, err);
 	FUZZ_CHECK(status == 0 || (err->code != ERROR_NONE && err->text[0] != '\0'));
-	/* ERROR_SYSTEM: RAM that does not fit the host. */
-	FUZZ_CHECK(status == 0 || err->code == ERROR_DATA || err->code == ERROR_VERSION || err->code == ERROR_SYSTEM);
+	/* ERROR_SYSTEM: RAM that does not fit the host.  ERROR_NO_INPUT: a parent that is not there. */
+	FUZZ_CHECK(status == 0 || err->code == ERROR_DATA || err->code == ERROR_VERSION || err->code == ERROR_SYSTEM ||
+		   err->code == ERROR_NO_INPUT || err->code == ERROR_PERMISSION);
 	return status;
 }
 
