@@ -33,6 +33,25 @@ for size in 0 30000 65536 1100000 2000000; do
 	expect_lost
 done
 
+# Of a chain, the file that was truncated is the one that is named.
+for victim in F child; do
+	begin "a chain whose file $victim is truncated under a guest"
+	make_endless
+	timeout 20 "$STASIS" restore "$file" --snapshot "$folder/child" --incremental --at after=50ms \
+		>/dev/null 2>"$work/err" || fail "no child"
+	: >"$work/out"
+	timeout 20 "$STASIS" restore "$folder/child" >"$work/out" 2>"$work/err" </dev/null &
+	guest_pid=$!
+	wait_for has_lines 2 || fail "the restored guest says nothing"
+	truncate -s 30000 "$folder/$victim"
+	wait "$guest_pid"
+	status=$?
+	[ "$status" -eq 74 ] || fail "exit status $status, expected 74"
+	[ "$(wc -l <"$work/err")" -eq 1 ] || fail "not one line on standard error"
+	grep -q "^stasis: $folder/$victim: .*truncated.*restore --copy" "$work/err" || fail "standard error does not name the file"
+	rm -f "$folder/child"
+done
+
 # pty_run ends with another status where the terminal is not as it was.
 begin "truncated under a guest, on a terminal"
 make_endless
