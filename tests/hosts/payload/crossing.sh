@@ -24,13 +24,14 @@ guests() {
 
 # freeze_one CPU GUEST CHECKPOINT OPTIONS...
 freeze_one() {
-	cpu=$1 guest=$2 at=$3 file=$out/$here.$1.$2
+	cpu=$1 guest=$2 at=$3 file=$here.$1.$2
 	shift 3
 	run run --mem 8M --guest "$guest" --cpu "$cpu" "$@" --snapshot "$file.snap" --at "checkpoint=$at"
 	expect "freeze $guest, CPU $cpu" 0
-	"$stasis" restore "$file.snap" >"$file.rest" 2>output </dev/null
+	"$stasis" restore "$file.snap" >"$out/$file.rest" 2>output </dev/null
 	status=$?
 	expect "$guest, CPU $cpu, goes on at home" 1
+	hand_back "$file.snap"
 }
 
 freeze() {
@@ -59,7 +60,7 @@ kinds() {
 go_on() {
 	name=$1
 	shift
-	"$stasis" restore "$@" "$in/$name.snap" >rest 2>output </dev/null
+	"$stasis" restore "$@" "$name.snap" >rest 2>output </dev/null
 	if cmp -s rest "$in/$name.rest"; then
 		pass "$name goes on with: ${*:-nothing allowed}"
 	else
@@ -73,7 +74,7 @@ go_on() {
 refused() {
 	name=$1
 	first=$(kinds)
-	"$stasis" restore "$in/$name.snap" >rest 2>output </dev/null
+	"$stasis" restore "$name.snap" >rest 2>output </dev/null
 	status=$?
 	if [ -s rest ]; then
 		fail "$name is refused" "the guest ran"
@@ -87,7 +88,8 @@ refused() {
 # thaw NAME: one snapshot.  Leaves what was in the way in $in_the_way.
 thaw() {
 	name=$1
-	run check "$in/$name.snap"
+	received "$name.snap"
+	run check "$name.snap"
 	in_the_way=$(kinds)
 	if [ "$status" = 0 ]; then
 		go_on "$name"
@@ -100,7 +102,7 @@ thaw() {
 		case $kind in
 		vendor | tsc-khz) allowed="$allowed --allow $kind" ;;
 		*)
-			run check "$in/$name.snap"
+			run check "$name.snap"
 			fail "$name crosses" "$kind is in the way"
 			return 1
 			;;
@@ -112,12 +114,13 @@ thaw() {
 
 thaw_all() {
 	for cpu in host $baseline; do
-		for from in $(cd "$in" && ls | sed -n "s/\.$cpu\.regs\.snap\$//p"); do
+		for from in $(cd "$in" && ls | sed -n "s/\.$cpu\.regs\.snap\.gz\$//p"); do
 			[ "$from" != "$here" ] || continue
 			all= went_on=
-			for file in "$in/$from.$cpu".*.snap; do
-				name=$(basename "$file" .snap)
+			for file in "$in/$from.$cpu".*.gz; do
+				name=$(basename "$file" .snap.gz)
 				thaw "$name" && went_on="$went_on ${name##*.}"
+				rm "$name.snap"
 				all="$all $in_the_way"
 			done
 			all=$(echo "$all" | tr ' ' '\n' | grep . | LC_ALL=C sort -u | tr '\n' ' ')

@@ -50,6 +50,10 @@ expect() {
 	pass "$check"
 }
 
+# Snapshots travel compressed: an initramfs has no holes.
+hand_back() { gzip -c "$1" >"$out/$(basename "$1").gz"; }
+received() { [ -f "$in/$1.gz" ] && gzip -dc "$in/$1.gz" >"$1"; } # NAME: it is in the test's folder then
+
 # The last line of every test: run-tests adds them up.
 finish() {
 	echo "$passed passed, $failed failed, $skipped skipped"

@@ -92,22 +92,22 @@ baseline() {
 # shadow-1.snap was taken with shadow stacks in use, shadow-0.snap before CR4.CET was set.
 refusals() {
 	for command in check restore; do
-		run $command "$in/shadow-1.snap"
+		run $command "shadow-1.snap"
 		expect "$command: every reason at once" 1 '^refused: vcpu0 cpuid SHSTK' "CR4's .*CET, and no --allow" \
 			'^refused: vcpu0 msr IA32_S_CET ' '^refused: vcpu0 msr IA32_PL0_SSP ' "^refused: vcpu0 $ssp: 0x90fa0"
 		[ "$vendor" = GenuineIntel ] || expect "$command: the vendor, too" 1 '^refused: vcpu0 cpuid vendor: GenuineIntel'
 	done
 	allowed='--allow vendor --allow cpuid --allow tsc-khz --allow xsave --allow registers'
 	# shellcheck disable=SC2086 # words
-	run restore $allowed --allow sregs --allow cr4 --allow CR4.CET "$in/shadow-1.snap"
+	run restore $allowed --allow sregs --allow cr4 --allow CR4.CET "shadow-1.snap"
 	expect "CR4.CET cannot be allowed" 1 "^refused: vcpu0 sregs cr4: .*CR4's .*CET, and no --allow lets it through"
 	# shellcheck disable=SC2086 # words
-	run check $allowed "$in/shadow-0.snap"
+	run check $allowed "shadow-0.snap"
 	expect "before CR4.CET the rest can be allowed" 0 '^allowed: vcpu0 cpuid SHSTK' "^allowed: vcpu0 $ssp: 0x0" \
 		'this host takes it$'
 	# shellcheck disable=SC2086 # words
-	run restore $allowed --snapshot here.snap --at exits=1 "$in/shadow-0.snap"
-	run compare "$in/shadow-0.snap" here.snap
+	run restore $allowed --snapshot here.snap --at exits=1 "shadow-0.snap"
+	run compare "shadow-0.snap" here.snap
 	expect "compare tells what was allowed" 1 "^vcpu0 $ssp: present != absent"
 }
 
@@ -121,9 +121,11 @@ if ! grep -q '^shadow: no shadow stacks on this CPU' output; then
 	without_ssp
 	without_one_reg
 	baseline
-	cp 0.snap "$out/shadow-0.snap"
-	cp 1.snap "$out/shadow-1.snap"
-elif [ -f "$in/shadow-1.snap" ]; then
+	mv 0.snap shadow-0.snap
+	mv 1.snap shadow-1.snap
+	hand_back shadow-0.snap
+	hand_back shadow-1.snap
+elif received shadow-0.snap && received shadow-1.snap; then
 	expect run 1
 	refusals
 else
