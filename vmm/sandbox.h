@@ -15,7 +15,7 @@ enum sandbox_need {
 	SANDBOX_RESTORE = 2, /* it makes another machine of one */
 };
 
-/* Confines the calling thread and all threads that it starts from now on; needs: bits of enum sandbox_need. */
+/* Confines all threads of the process; needs: bits of enum sandbox_need. */
 int sandbox_enter(unsigned needs, struct error *err);
 
 #endif
