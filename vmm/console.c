@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ struct console {
 	pthread_mutex_t lock;   /* over all below */
 	pthread_cond_t changed; /* signals every change */
 	pthread_t thread;
+	bool is_slow; /* its file cannot be written to without waiting: the thread does all */
 	bool has_thread, is_hurried, is_closing, has_ended;
 	struct console_counts counts;
 	uint8_t *bytes; /* counts.waiting of them from head on, modulo CONSOLE_SIZE */
@@ -131,6 +133,18 @@ static void start(struct console *console)
 
 /* ---- Those who print and wait ---- */
 
+/* What the reader takes at once needs no thread, and no waking of one.  Returns how much that was. */
+static size_t write_at_once(struct console *console, const void *data, size_t size)
+{
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)data, .iov_len = size };
+	if (console->is_slow || console->counts.waiting > 0 || console->counts.error != 0)
+		return 0;
+	ssize_t n = pwritev2(console->fd, &piece, 1, -1, RWF_NOWAIT);
+	/* Pipes can since Linux 6.4; terminals cannot. */
+	console->is_slow = n < 0 && errno != EAGAIN && errno != EINTR;
+	return n > 0 ? (size_t)n : 0;
+}
+
 static struct timespec after_us(uint64_t us)
 {
 	struct timespec at;
@@ -157,7 +171,11 @@ void console_put(struct console *console, const void *data, size_t size)
 {
 	struct console_counts *counts = &console->counts;
 	pthread_mutex_lock(&console->lock);
-	if (!console->has_thread && counts->error == 0)
+	size_t written = write_at_once(console, data, size);
+	data = (const uint8_t *)data + written;
+	size -= written;
+	counts->taken += written;
+	if (size > 0 && !console->has_thread && counts->error == 0)
 		start(console);
 	size_t limit = counts->is_stalled && !console->is_hurried ? CONSOLE_FULL : CONSOLE_SIZE;
 	size_t room = counts->waiting < limit ? (size_t)(limit - counts->waiting) : 0;
