@@ -69,31 +69,42 @@ static void name_leaf(const struct comparison *c, const struct schema_leaf *leaf
 		snprintf(ret, size, "%.50s %.20s", c->entry->name, field);
 }
 
-/* Describes a list's entry, unless that was done.  Is it put at one of the stages that are compared? */
-static bool describe_entry(struct comparison *c)
+/* Describes a list's entry, unless that was done. */
+static void describe_entry(struct comparison *c)
 {
-	if (c->component->shape != COMPONENT_LIST)
-		return true;
-	if (c->entry == NULL) {
-		c->description = (struct entry_description){ 0 };
-		c->component->ops->describe(c->a, &c->description);
-		c->entry = &c->description;
-	}
-	return c->options->stages == 0 || (c->options->stages & 1 << c->description.stage) != 0;
+	if (c->component->shape != COMPONENT_LIST || c->entry != NULL)
+		return;
+	c->description = (struct entry_description){ 0 };
+	c->component->ops->describe(c->a, &c->description);
+	c->entry = &c->description;
 }
 
+/* Is the entry of a list put at one of the stages that are compared? */
+static bool is_wanted(const struct comparison *c, const uint8_t *entry)
+{
+	const struct component_ops *ops = c->component->ops;
+	return c->options->stages == 0 || ops->stage_of == NULL ||
+	       (c->options->stages & 1 << ops->stage_of(entry)) != 0;
+}
+
+/* A field says so itself, or the entry of a list for all of its fields. */
+static bool is_volatile_leaf(const struct comparison *c, const struct field *field)
+{
+	return field->rule == FIELD_VOLATILE || (c->entry != NULL && c->entry->rule == FIELD_VOLATILE);
+}
+
+/* Called for a leaf that differs, or is padding that is not zero. */
 static int compare_leaf(const struct schema_leaf *leaf, void *context)
 {
 	struct comparison *c = context;
 	const struct field *field = leaf->field;
+	describe_entry(c);
 	bool differ = memcmp(c->a + leaf->offset, c->b + leaf->offset, leaf->size) != 0;
-	bool is_unknown = field->rule == FIELD_PADDING && !bytes_are_zero(c->a + leaf->offset, leaf->size);
+	bool is_volatile = differ && is_volatile_leaf(c, field);
+	if (is_volatile != c->volatile_pass)
+		return 0;
 	struct finding finding = { .kind = differ ? FINDING_DIFFERENT : FINDING_UNKNOWN };
 	char name[sizeof(finding.name)];
-	if (!differ && !is_unknown)
-		return 0;
-	if (!describe_entry(c))
-		return 0;
 	name_leaf(c, leaf, name, sizeof(name));
 	if (!differ) {
 		schema_format(leaf, c->a, finding.left, sizeof(finding.left));
@@ -104,8 +115,7 @@ static int compare_leaf(const struct schema_leaf *leaf, void *context)
 	describe_blob(leaf, c->a, c->b, &finding);
 	describe_difference(leaf, c->entry != NULL && c->entry->bits != NULL ? c->entry->bits : field->bits, c->a, c->b,
 			    &finding);
-	enum field_rule rule = c->entry != NULL && c->entry->rule == FIELD_VOLATILE ? FIELD_VOLATILE : field->rule;
-	if (rule == FIELD_VOLATILE) {
+	if (is_volatile) {
 		const char *why = field->rule == FIELD_VOLATILE ? field->why : c->entry->why;
 		finding.kind = FINDING_VOLATILE;
 		snprintf(finding.detail, sizeof(finding.detail), "%s", why);
@@ -123,14 +133,15 @@ static void report_one_sided(const struct comparison *c, const char *name, bool 
 }
 
 /* Most lists have their entries at the same places. */
-static const uint8_t *find_entry(const struct component *component, const struct buffer *list, const uint8_t *key,
+static const uint8_t *find_entry(const struct component *component, const struct buffer *list, const uint8_t *entry,
 				 size_t hint)
 {
 	size_t unit = component->schema->size;
-	if (hint < list->size && memcmp(list->data + hint, key, component->key_size) == 0)
+	uint64_t key = component_key(entry);
+	if (hint < list->size && component_key(list->data + hint) == key)
 		return list->data + hint;
 	for (size_t at = 0; at < list->size; at += unit)
-		if (memcmp(list->data + at, key, component->key_size) == 0)
+		if (component_key(list->data + at) == key)
 			return list->data + at;
 	return NULL;
 }
@@ -141,19 +152,23 @@ static void compare_lists(struct comparison *c, const struct buffer *a, const st
 	for (size_t at = 0; at < a->size; at += unit) {
 		c->entry = NULL;
 		c->a = a->data + at;
+		if (!is_wanted(c, c->a))
+			continue;
 		c->b = find_entry(c->component, b, c->a, at);
 		if (c->b != NULL) {
-			schema_walk_unnamed(c->component->schema, compare_leaf, c);
+			schema_walk_different(c->component->schema, c->a, c->b, compare_leaf, c);
 			continue;
 		}
-		if (describe_entry(c))
-			report_one_sided(c, c->description.name, true);
+		describe_entry(c);
+		report_one_sided(c, c->description.name, true);
 	}
 	for (size_t at = 0; at < b->size; at += unit) {
 		c->entry = NULL;
 		c->a = b->data + at;
-		if (find_entry(c->component, a, c->a, at) == NULL && describe_entry(c))
-			report_one_sided(c, c->description.name, false);
+		if (!is_wanted(c, c->a) || find_entry(c->component, a, c->a, at) != NULL)
+			continue;
+		describe_entry(c);
+		report_one_sided(c, c->description.name, false);
 	}
 	c->entry = NULL;
 }
@@ -171,7 +186,7 @@ static void compare_sections(struct comparison *c, const struct section *a, cons
 	}
 	c->a = a->payload.data;
 	c->b = b->payload.data;
-	schema_walk_unnamed(c->component->schema, compare_leaf, c);
+	schema_walk_different(c->component->schema, c->a, c->b, compare_leaf, c);
 	uint32_t head = c->component->schema->size;
 	size_t a_tail = a->payload.size - head, b_tail = b->payload.size - head;
 	if (a_tail != b_tail || (a_tail > 0 && memcmp(c->a + head, c->b + head, a_tail) != 0)) {
@@ -184,12 +199,14 @@ static void compare_sections(struct comparison *c, const struct section *a, cons
 
 static void compare_state(struct comparison *c, const struct image *a, const struct image *b)
 {
+	unsigned a_instances = image_instances(a), b_instances = image_instances(b);
+	unsigned nr = a_instances > b_instances ? a_instances : b_instances;
 	for (size_t i = 0; i < component_table_size; i++) {
 		c->component = &component_table[i];
 		if (c->component->shape == COMPONENT_RAM ||
 		    (c->options->stages != 0 && (c->component->stages & c->options->stages) == 0))
 			continue;
-		for (c->instance = 0; c->instance < VM_VCPUS_MAX; c->instance++)
+		for (c->instance = 0; c->instance < nr; c->instance++)
 			compare_sections(c, image_find(a, c->component, c->instance),
 					 image_find(b, c->component, c->instance));
 	}
@@ -301,5 +318,6 @@ void compare_images(const struct image *a, const struct image *b, const struct c
 	if (options->with_ram)
 		compare_ram(a->memory, b->memory, report);
 	c.volatile_pass = true;
-	compare_state(&c, a, b);
+	if (!options->no_volatile)
+		compare_state(&c, a, b);
 }

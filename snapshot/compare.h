@@ -12,8 +12,9 @@
 #define COMPARE_ABSENT  "absent"
 
 struct compare_options {
-	uint8_t stages; /* bits 1 << STAGE_*: only what is put at these; 0: all */
-	bool with_ram;  /* the pages too */
+	uint8_t stages;   /* bits 1 << STAGE_*: only what is put at these; 0: all */
+	bool with_ram;    /* the pages too */
+	bool no_volatile; /* differences of volatile fields are left out */
 	/* Is a difference of this component and name (without the part in brackets) let through?  NULL: none is. */
 	bool (*is_allowed)(void *context, const char *component, const char *name);
 	void *context;

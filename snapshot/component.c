@@ -55,11 +55,11 @@ int component_save(const struct component *component, struct vm *vm, unsigned in
 	return 0;
 }
 
-int component_read_back(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
-			struct error *err)
+int component_read_back(const struct component *component, struct vm *vm, unsigned instance, uint8_t stages,
+			struct buffer *ret, struct error *err)
 {
 	if (component->ops != NULL && component->ops->read_back != NULL)
-		return component->ops->read_back(vm, instance, ret, err);
+		return component->ops->read_back(vm, instance, stages, ret, err);
 	return component_save(component, vm, instance, ret, err);
 }
 
@@ -115,8 +115,9 @@ static int validate_keys(const struct component *component, struct bytes payload
 {
 	size_t unit = component->schema->size;
 	for (size_t at = unit; at < payload.size; at += unit) {
+		uint64_t key = component_key(payload.data + at);
 		for (size_t before = 0; before < at; before += unit)
-			if (memcmp(payload.data + before, payload.data + at, component->key_size) == 0)
+			if (component_key(payload.data + before) == key)
 				return error_set(err, ERROR_DATA, "entries %zu and %zu have the same key",
 						 before / unit, at / unit);
 	}

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "report.h"
 #include "schema.h"
@@ -21,7 +22,7 @@ enum component_scope {
 enum component_shape {
 	COMPONENT_STRUCT, /* one struct, as the schema has it */
 	COMPONENT_BLOB,   /* one struct, and bytes of any number behind it */
-	COMPONENT_LIST,   /* structs one after the other, told apart by the key at their start */
+	COMPONENT_LIST,   /* structs one after the other, told apart by the key, the 8 bytes at their start */
 	COMPONENT_RAM,    /* pages; not held in memory with the rest */
 };
 
@@ -38,20 +39,32 @@ enum stage { STAGE_MACHINE, STAGE_VM_EARLY, STAGE_VCPU_EARLY, STAGE_VCPU, STAGE_
 
 struct restore; /* restoring.h */
 
+#define COMPONENT_KEY_SIZE sizeof(uint64_t)
+
+/* The key of a list's entry. */
+static inline uint64_t component_key(const uint8_t *entry)
+{
+	uint64_t key;
+	memcpy(&key, entry, sizeof(key));
+	return key;
+}
+
 /* How an entry of a list is told to people, and how it compares. */
 struct entry_description {
 	char component[24], name[80];    /* "msr", "IA32_LSTAR (0xc0000082)" */
 	const struct kvm_reg_bits *bits; /* of its value field */
 	enum field_rule rule;
-	const char *why;  /* FIELD_VOLATILE */
-	enum stage stage; /* of the component's stages, the one at which this entry is put */
+	const char *why; /* FIELD_VOLATILE */
 };
 
 struct component_ops {
 	/* Appends the payload to *ret.  Must not change the guest. */
 	int (*save)(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err);
-	/* As save, by the cheapest ioctls there are: for comparing only.  May be NULL: save does. */
-	int (*read_back)(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err);
+	/*
+	 * As save, by the cheapest ioctls there are, for comparing only: what is volatile, or is put at other stages
+	 * than these (bits 1 << STAGE_*), may be left out.  May be NULL: save does.
+	 */
+	int (*read_back)(struct vm *vm, unsigned instance, uint8_t stages, struct buffer *ret, struct error *err);
 	/*
 	 * Puts the payload into the machine, at one of the component's stages.  What this host refuses is a finding
 	 * (restore_finding()), so that all of it can be told at once; an error is what makes going on pointless.
@@ -65,6 +78,8 @@ struct component_ops {
 	void (*translate)(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report);
 	/* For lists. */
 	void (*describe)(const void *entry, struct entry_description *ret);
+	/* For lists that are put at more than one stage: that of an entry.  NULL: the component's only one. */
+	enum stage (*stage_of)(const void *entry);
 };
 
 struct component {
@@ -72,11 +87,10 @@ struct component {
 	uint16_t id, version; /* on disk; an id is never used again */
 	enum component_scope scope;
 	enum component_shape shape;
-	uint8_t with;      /* WITH_* */
-	bool is_optional;  /* a host may have none of it; a file may lack it */
-	uint8_t stages;    /* bits 1 << STAGE_*; most have one */
-	int8_t save_rank;  /* lower is read earlier: reading some things disturbs others */
-	uint32_t key_size; /* of a list's entries */
+	uint8_t with;     /* WITH_* */
+	bool is_optional; /* a host may have none of it; a file may lack it */
+	uint8_t stages;   /* bits 1 << STAGE_*; most have one */
+	int8_t save_rank; /* lower is read earlier: reading some things disturbs others */
 	const struct schema *schema;
 	/* A pair of ioctls that takes the schema's struct as it is; or ops. */
 	unsigned long get, set;
@@ -105,8 +119,8 @@ int component_save(const struct component *component, struct vm *vm, unsigned in
 		   struct error *err);
 
 /* Appends what a comparison needs of it; may take cheaper ways than component_save(). */
-int component_read_back(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
-			struct error *err);
+int component_read_back(const struct component *component, struct vm *vm, unsigned instance, uint8_t stages,
+			struct buffer *ret, struct error *err);
 
 /* Puts a payload into the machine, at one stage. */
 int component_restore(const struct component *component, struct restore *restore, unsigned instance, enum stage stage,

@@ -23,7 +23,7 @@ const struct component component_table[] = {
 	{ .name = "ram", .id = 2, .version = FORMAT_RAM_PLACED_VERSION, .scope = COMPONENT_VM, ALL, AT(MACHINE),
 	  .shape = COMPONENT_RAM },
 
-	{ VCPU("cpuid", 32), ALL, AT(VCPU_EARLY), .shape = COMPONENT_LIST, .key_size = 8, .schema = &cpuid_entry_schema,
+	{ VCPU("cpuid", 32), ALL, AT(VCPU_EARLY), .shape = COMPONENT_LIST, .schema = &cpuid_entry_schema,
 	  .ops = &cpuid_ops },
 	{ VCPU("tsc", 34), ALL, AT(VCPU_EARLY), .schema = &tsc_schema, .ops = &tsc_ops },
 
@@ -33,7 +33,7 @@ const struct component component_table[] = {
 	{ VCPU("debugregs", 38), ALL, AT(VCPU), .schema = &debugregs_schema, IOCTLS(DEBUGREGS) },
 	{ VCPU("lapic", 39), .with = WITH_LAPIC, AT(VCPU), .save_rank = 5, .schema = &lapic_schema, IOCTLS(LAPIC),
 	  .ops = &lapic_ops },
-	{ VCPU("registers", 40), ALL, .stages = 1 << STAGE_VCPU | 1 << STAGE_ARM, .shape = COMPONENT_LIST, .key_size = 8,
+	{ VCPU("registers", 40), ALL, .stages = 1 << STAGE_VCPU | 1 << STAGE_ARM, .shape = COMPONENT_LIST,
 	  .schema = &reg_value_schema, .ops = &registers_ops },
 	{ VCPU("regs", 41), ALL, AT(VCPU), .schema = &regs_schema, IOCTLS(REGS) },
 	{ VCPU("mp_state", 33), ALL, AT(VCPU), .save_rank = -10, .schema = &mp_state_schema, IOCTLS(MP_STATE) },

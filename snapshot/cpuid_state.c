@@ -108,13 +108,23 @@ static void report_added(const struct missing *missing, const struct cpuid *put,
 	report_add(missing->restore->report, &finding);
 }
 
-static void check_vendor(const struct missing *missing, const struct cpuid *wanted)
+static void check_vendor(const struct missing *missing, const struct cpuid *wanted, const struct cpuid *host)
 {
 	struct finding finding = { .name = "vendor" };
 	cpuid_vendor(wanted, finding.left);
-	cpuid_vendor(&missing->restore->host_cpuid, finding.right);
+	cpuid_vendor(host, finding.right);
 	if (strcmp(finding.left, finding.right) != 0)
 		restore_finding(missing->restore, missing->component, missing->instance, "vendor", &finding);
+}
+
+void cpuid_check_host(struct restore *restore, const struct cpuid *host)
+{
+	struct missing missing = { restore, component_by_name("cpuid"), 0, "this host's KVM does not have it" };
+	struct cpuid cpuid;
+	if (!image_cpuid(restore->image, 0, &cpuid))
+		return;
+	check_vendor(&missing, &cpuid, host);
+	cpuid_missing(&cpuid, host, report_missing, &missing);
 }
 
 /* What KVM shows the guest, held against what it was told to show. */
@@ -124,7 +134,6 @@ static int read_back(struct missing *missing, const struct cpuid *put, struct er
 	int status = cpuid_of_vcpu(missing->restore->vm->vcpus[missing->instance].fd, &got, err);
 	if (status < 0)
 		return status;
-	missing->detail = "read back: KVM accepted it and does not show it to the guest";
 	cpuid_missing(put, &got, report_missing, missing);
 	report_added(missing, put, &got);
 	return 0;
@@ -133,27 +142,27 @@ static int read_back(struct missing *missing, const struct cpuid *put, struct er
 static int restore_cpuid(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 			 struct error *err)
 {
-	struct missing missing = { restore, component_by_name("cpuid"), instance, "this host's KVM does not have it" };
-	struct cpuid cpuid = { .nent = (uint32_t)(payload.size / sizeof(cpuid.entries[0])) };
+	struct missing missing = { .restore = restore,
+				   .component = component_by_name("cpuid"),
+				   .instance = instance,
+				   .detail = "read back: KVM accepted it and does not show it to the guest" };
+	struct cpuid cpuid;
 	(void)stage;
+	cpuid.nent = (uint32_t)(payload.size / sizeof(cpuid.entries[0]));
 	memcpy(cpuid.entries, payload.data, payload.size);
-	if (instance == 0) { /* the others' tables differ in their topology only */
-		check_vendor(&missing, &cpuid);
-		cpuid_missing(&cpuid, &restore->host_cpuid, report_missing, &missing);
-	}
 	if (vcpu_set_cpuid(&restore->vm->vcpus[instance], &cpuid) < 0) {
 		struct finding finding = { 0 };
 		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_CPUID2: %s", strerror(errno));
 		restore_finding(restore, missing.component, instance, NULL, &finding);
 		return 0;
 	}
+	/* The others' tables differ in their topology only. */
 	return instance == 0 ? read_back(&missing, &cpuid, err) : 0;
 }
 
 static void describe_cpuid(const void *entry, struct entry_description *ret)
 {
 	const struct kvm_cpuid_entry2 *leaf = entry;
-	ret->stage = STAGE_VCPU_EARLY;
 	snprintf(ret->component, sizeof(ret->component), "cpuid");
 	snprintf(ret->name, sizeof(ret->name), "0x%x.%u", leaf->function, leaf->index);
 }

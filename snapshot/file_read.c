@@ -169,15 +169,14 @@ static int take_section(const struct source *source, const struct format_section
 				 "%s: damaged: section %s, instance %u, checksum 0x%08x, expected 0x%08x", source->name,
 				 name, entry->instance, crc, entry->crc);
 	if (component != NULL) {
-		int status = image_add(image, component, entry->instance, payload, err);
+		struct buffer borrowed = buffer_borrow(payload);
+		int status = image_give(image, component, entry->instance, &borrowed, err);
 		if (status == 0)
 			image->sections[image->nr_sections - 1].offset = entry->offset;
 		return status;
 	}
 	/* The image is ours. */
-	struct buffer *frame_payload = (struct buffer *)(uintptr_t)format_frame_payload(frame, image);
-	if (payload.size > 0 && buffer_append(frame_payload, payload.data, payload.size) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory for section %s", name);
+	*(struct buffer *)(uintptr_t)format_frame_payload(frame, image) = buffer_borrow(payload);
 	return 0;
 }
 
@@ -203,7 +202,7 @@ static int read_up_to(struct source *source, uint64_t end, struct buffer *state,
 static int read_state(struct source *source, struct image *image, struct format_header *header,
 		      struct format_section **ret_table, struct error *err)
 {
-	struct buffer state = { 0 };
+	struct buffer *state = &image->state;
 	uint64_t state_end = 0, end;
 	int status = source_read(source, header, sizeof(*header), "the header", err);
 	if (status == 0)
@@ -222,11 +221,10 @@ static int read_state(struct source *source, struct image *image, struct format_
 		status = check_table(source, header, table, &state_end, err);
 	end = source->offset;
 	if (status == 0)
-		status = read_up_to(source, state_end, &state, err);
+		status = read_up_to(source, state_end, state, err);
 	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++)
 		if (!is_ram(&table[i]))
-			status = take_section(source, &table[i], buffer_bytes(&state), &end, image, err);
-	buffer_done(&state);
+			status = take_section(source, &table[i], buffer_bytes(state), &end, image, err);
 	if (status == 0)
 		image->header = header->image;
 	if (status == 0)

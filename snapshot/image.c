@@ -4,27 +4,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-int image_add(struct image *image, const struct component *component, uint16_t instance, struct bytes payload,
-	      struct error *err)
+int image_give(struct image *image, const struct component *component, uint16_t instance, struct buffer *payload,
+	       struct error *err)
 {
 	struct section *grown = realloc(image->sections, (image->nr_sections + 1) * sizeof(*grown));
 	if (grown == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s", component->name);
 	image->sections = grown;
-	struct section section = { .component = component, .instance = instance };
-	if (buffer_append(&section.payload, payload.data, payload.size) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s of %zu bytes",
-				 component->name, payload.size);
-	image->sections[image->nr_sections++] = section;
+	image->sections[image->nr_sections++] =
+		(struct section){ .component = component, .instance = instance, .payload = *payload };
+	*payload = (struct buffer){ 0 };
 	return 0;
 }
 
-const struct section *image_find(const struct image *image, const struct component *component, unsigned instance)
+int image_add(struct image *image, const struct component *component, uint16_t instance, struct bytes payload,
+	      struct error *err)
+{
+	struct buffer copy = { 0 };
+	int status = 0;
+	if (buffer_append(&copy, payload.data, payload.size) == NULL)
+		status = error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s of %zu bytes",
+				   component->name, payload.size);
+	if (status == 0)
+		status = image_give(image, component, instance, &copy, err);
+	buffer_done(&copy);
+	return status;
+}
+
+unsigned image_instances(const struct image *image)
+{
+	unsigned nr = 0;
+	for (size_t i = 0; i < image->nr_sections; i++)
+		if (image->sections[i].instance >= nr)
+			nr = image->sections[i].instance + 1u;
+	return nr;
+}
+
+struct section *image_find_writable(struct image *image, const struct component *component, unsigned instance)
 {
 	for (size_t i = 0; i < image->nr_sections; i++)
 		if (image->sections[i].component == component && image->sections[i].instance == instance)
 			return &image->sections[i];
 	return NULL;
+}
+
+const struct section *image_find(const struct image *image, const struct component *component, unsigned instance)
+{
+	return image_find_writable((struct image *)(uintptr_t)image, component, instance);
 }
 
 const struct section *image_find_named(const struct image *image, const char *component, unsigned instance)
@@ -43,28 +69,35 @@ bool image_cpuid(const struct image *image, unsigned vcpu, struct cpuid *ret)
 	const struct section *section = image_find_named(image, "cpuid", vcpu);
 	if (section == NULL)
 		return false;
-	*ret = (struct cpuid){ .nent = (uint32_t)(section->payload.size / sizeof(ret->entries[0])) };
+	ret->nent = (uint32_t)(section->payload.size / sizeof(ret->entries[0]));
 	memcpy(ret->entries, section->payload.data, section->payload.size);
 	return true;
+}
+
+static int misplaced(const struct component *component, unsigned instance, const char *what, struct error *err)
+{
+	char where[16];
+	component_where(component, instance, where, sizeof(where));
+	return error_set(err, ERROR_DATA, "section %s of %s %s", component->name, where, what);
 }
 
 static int validate_component(const struct image *image, const struct component *component,
 			      const struct machine *machine, struct error *err)
 {
-	unsigned instances = component_instances(component, machine);
-	char where[16];
-	for (unsigned i = 0; i < VM_VCPUS_MAX; i++) {
+	unsigned instances = component_instances(component, machine), nr = image_instances(image);
+	for (unsigned i = 0; i < nr || i < instances; i++) {
 		const struct section *section = image_find(image, component, i);
-		component_where(component, i, where, sizeof(where));
 		if (section == NULL && i < instances && !component->is_optional)
-			return error_set(err, ERROR_DATA, "section %s of %s is missing", component->name, where);
+			return misplaced(component, i, "is missing", err);
 		if (section != NULL && i >= instances)
-			return error_set(err, ERROR_DATA, "section %s of %s belongs to nothing in this machine",
-					 component->name, where);
+			return misplaced(component, i, "belongs to nothing in this machine", err);
 		if (section == NULL)
 			continue;
-		if (component_validate(component, machine, i, buffer_bytes(&section->payload), err) < 0)
+		if (component_validate(component, machine, i, buffer_bytes(&section->payload), err) < 0) {
+			char where[16];
+			component_where(component, i, where, sizeof(where));
 			return error_prefix(err, "section %s of %s", component->name, where);
+		}
 	}
 	return 0;
 }
@@ -89,13 +122,13 @@ int image_validate(const struct image *image, struct error *err)
 	return 0;
 }
 
-int image_copy(const struct image *image, struct image *ret, struct error *err)
+int image_borrow(const struct image *image, struct image *ret, struct error *err)
 {
 	struct image copy = { .header = image->header, .memory = image->memory };
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		const struct section *section = &image->sections[i];
-		int status =
-			image_add(&copy, section->component, section->instance, buffer_bytes(&section->payload), err);
+		struct buffer payload = buffer_borrow(buffer_bytes(&section->payload));
+		int status = image_give(&copy, section->component, section->instance, &payload, err);
 		if (status < 0) {
 			image_done(&copy);
 			return status;
@@ -165,6 +198,22 @@ int image_pages(const struct image *image, struct pages *ret, struct error *err)
 	return 0;
 }
 
+int image_copy(const struct image *image, struct image *ret, struct error *err)
+{
+	struct image copy;
+	int status = image_borrow(image, &copy, err);
+	if (status < 0)
+		return status;
+	for (size_t i = 0; i < copy.nr_sections; i++) {
+		if (!buffer_own(&copy.sections[i].payload)) {
+			image_done(&copy);
+			return error_set(err, ERROR_SYSTEM, "no memory for a copy of a snapshot");
+		}
+	}
+	*ret = copy;
+	return 0;
+}
+
 void image_done(struct image *image)
 {
 	image_drop_parent(image);
@@ -172,6 +221,7 @@ void image_done(struct image *image)
 		buffer_done(&image->sections[i].payload);
 	free(image->sections);
 	buffer_done(&image->ram_checksums);
+	buffer_done(&image->state);
 	memory_done(&image->ram);
 	*image = (struct image){ 0 };
 }

@@ -32,13 +32,14 @@ struct section {
 	const struct component *component;
 	uint16_t instance;
 	uint64_t offset;       /* in the file or stream that it was read from; 0: it was not */
-	struct buffer payload; /* owned */
+	struct buffer payload; /* owned, or borrowed: buffer_own() before it is changed */
 };
 
 struct image {
 	struct image_header header;
 	struct section *sections; /* owned; in the order of the file */
 	size_t nr_sections;
+	struct buffer state;         /* what stands in front of RAM in a file; the sections have borrowed from it */
 	struct buffer ram_checksums; /* the file's (format.h); empty where the image did not come from a file */
 	/* Of an incremental snapshot (header.parent_id is not zero); else empty. */
 	struct buffer parent_name;   /* of the parent's file, not zero-terminated */
@@ -52,8 +53,13 @@ struct image {
 int image_add(struct image *image, const struct component *component, uint16_t instance, struct bytes payload,
 	      struct error *err);
 
+/* As image_add(); *payload becomes the image's, and empty. */
+int image_give(struct image *image, const struct component *component, uint16_t instance, struct buffer *payload,
+	       struct error *err);
+
 /* The section of a component's instance, or NULL. */
 const struct section *image_find(const struct image *image, const struct component *component, unsigned instance);
+struct section *image_find_writable(struct image *image, const struct component *component, unsigned instance);
 const struct section *image_find_named(const struct image *image, const char *component, unsigned instance);
 
 /* An id in hexadecimal digits. */
@@ -73,6 +79,8 @@ void image_drop_parent(struct image *image);
 
 /* The pages that the file of an incremental image has, over the machine's ranges.  The caller ends *ret. */
 int image_pages(const struct image *image, struct pages *ret, struct error *err);
+/* One more than the highest instance of any section: looking for others finds nothing. */
+unsigned image_instances(const struct image *image);
 
 /* What the machine is.  An image that was read or taken always has one. */
 const struct machine *image_machine(const struct image *image);
@@ -88,6 +96,9 @@ int image_validate(const struct image *image, struct error *err);
 
 /* A copy of header and sections; its memory is the original's. */
 int image_copy(const struct image *image, struct image *ret, struct error *err);
+
+/* As image_copy(), with payloads that are borrowed from the original. */
+int image_borrow(const struct image *image, struct image *ret, struct error *err);
 
 /* Frees sections and unmaps what is still in ram. */
 void image_done(struct image *image);

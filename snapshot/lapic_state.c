@@ -96,8 +96,9 @@ static int save_lapic(struct vm *vm, unsigned instance, struct buffer *ret, stru
 	return 0;
 }
 
-static int read_back_lapic(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+static int read_back_lapic(struct vm *vm, unsigned instance, uint8_t stages, struct buffer *ret, struct error *err)
 {
+	(void)stages;
 	return append_lapic(vm, instance, ret, err) == NULL ? -(int)err->code : 0;
 }
 

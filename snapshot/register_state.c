@@ -51,7 +51,7 @@ static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, 
 	if (vm->reg_access == KVM_REG_ACCESS_MSRS)
 		status = expect_no_synthetic_value(vm, instance, err);
 	if (status == 0)
-		status = registers_list(vm, instance, &ids, &nr, err);
+		status = registers_list(vm, instance, UINT8_MAX, &ids, &nr, err);
 	if (status < 0)
 		return status;
 	for (size_t i = 0; i < nr && status == 0; i++) {
@@ -66,13 +66,13 @@ static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, 
 }
 
 /* For comparing, KVM_GET_MSRS reads them all at once: a hundredth of the cost of ONE_REG one by one. */
-static int read_back_registers(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+static int read_back_registers(struct vm *vm, unsigned instance, uint8_t stages, struct buffer *ret, struct error *err)
 {
 	struct kvm_reg_value regs[COMPONENT_ENTRIES_MAX];
 	bool ok[COMPONENT_ENTRIES_MAX];
 	uint64_t *ids;
 	size_t nr;
-	int status = registers_list(vm, instance, &ids, &nr, err);
+	int status = registers_list(vm, instance, stages, &ids, &nr, err);
 	if (status < 0)
 		return status;
 	if (nr > COMPONENT_ENTRIES_MAX)
@@ -119,7 +119,12 @@ static void describe_register(const void *entry, struct entry_description *ret)
 	ret->bits = info != NULL ? info->bits : NULL;
 	ret->rule = rule->rule;
 	ret->why = rule->why;
-	ret->stage = rule->stage;
+}
+
+static enum stage stage_of_register(const void *entry)
+{
+	const struct kvm_reg_value *reg = entry;
+	return register_rule(reg->id)->stage;
 }
 
 static struct finding register_finding(enum finding_kind kind, unsigned instance, const struct kvm_reg_value *reg,
@@ -197,14 +202,17 @@ static void put_register(struct restore *restore, unsigned instance, const struc
 }
 
 /* From now on the register is expected to read as value. */
-static void expect_register(struct restore *restore, unsigned instance, uint64_t id, uint64_t value)
+static int expect_register(struct restore *restore, unsigned instance, uint64_t id, uint64_t value, struct error *err)
 {
-	const struct section *section = image_find_named(restore->image, "registers", instance);
+	struct section *section = image_find_writable(restore->image, component_by_name("registers"), instance);
+	if (!buffer_own(&section->payload))
+		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's registers");
 	for (size_t at = 0; at < section->payload.size; at += sizeof(struct kvm_reg_value)) {
 		struct kvm_reg_value *reg = (struct kvm_reg_value *)(void *)(section->payload.data + at);
 		if (reg->id == id)
 			reg->value = value;
 	}
+	return 0;
 }
 
 static void report_translation(struct restore *restore, unsigned instance, const struct kvm_reg_value *from,
@@ -220,8 +228,8 @@ static void report_translation(struct restore *restore, unsigned instance, const
  * A TSC deadline, which goes with the TSC where this host did not let that be set.  One that has passed may read 0 at
  * once, where the CPU delivers interrupts without KVM's help; one that is still to come and reads 0 was dropped.
  */
-static void put_armed_register(struct restore *restore, unsigned instance, const struct register_rule *rule,
-			       const struct kvm_reg_value *reg)
+static int put_armed_register(struct restore *restore, unsigned instance, const struct register_rule *rule,
+			      const struct kvm_reg_value *reg, struct error *err)
 {
 	const struct vm *vm = restore->vm;
 	struct kvm_reg_value put = *reg;
@@ -236,15 +244,30 @@ static void put_armed_register(struct restore *restore, unsigned instance, const
 		put.value = 0;
 		why = "it has passed, and fires";
 	}
-	if (put.value != reg->value)
-		report_translation(restore, instance, reg, put.value, why);
-	expect_register(restore, instance, put.id, put.value);
+	if (put.value == reg->value)
+		return 0;
+	report_translation(restore, instance, reg, put.value, why);
+	return expect_register(restore, instance, put.id, put.value, err);
 }
 
-/* Does the register hold the value already?  Those that make KVM write RAM are put all the same. */
-static bool is_there(const struct kvm_reg_value *reg, const struct kvm_reg_value *now, bool is_known)
+static bool is_left_out(const struct restore_options *options, uint64_t id)
 {
-	return is_known && now->value == reg->value && register_rule(reg->id)->ram_bytes == 0;
+	char name[KVM_REG_NAME_MAX];
+	if (options->nr_without == 0)
+		return false;
+	kvm_reg_name(id, name);
+	return restore_is_left_out(options, name);
+}
+
+/* The registers of a payload that are put at a stage; returns their number. */
+static size_t registers_at(enum stage stage, struct bytes payload, struct kvm_reg_value ret[COMPONENT_ENTRIES_MAX])
+{
+	size_t nr = 0;
+	for (size_t at = 0; at < payload.size; at += sizeof(ret[0])) {
+		memcpy(&ret[nr], payload.data + at, sizeof(ret[0]));
+		nr += register_rule(ret[nr].id)->stage == stage;
+	}
+	return nr;
 }
 
 /*
@@ -254,29 +277,23 @@ static bool is_there(const struct kvm_reg_value *reg, const struct kvm_reg_value
 static int restore_registers(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 			     struct error *err)
 {
-	struct kvm_reg_value now[COMPONENT_ENTRIES_MAX];
+	struct kvm_reg_value wanted[COMPONENT_ENTRIES_MAX], now[COMPONENT_ENTRIES_MAX];
 	bool is_known[COMPONENT_ENTRIES_MAX];
-	size_t nr = payload.size / sizeof(now[0]);
-	memcpy(now, payload.data, payload.size);
+	size_t nr = registers_at(stage, payload, wanted);
+	memcpy(now, wanted, nr * sizeof(now[0]));
 	int status = registers_adopt(restore->vm, payload, err);
 	if (status == 0)
 		status = kvm_reg_get_many(restore->vm->vcpus[instance].fd, now, nr, is_known, err);
 	for (size_t i = 0; i < nr && status == 0; i++) {
-		struct kvm_reg_value reg;
-		char name[KVM_REG_NAME_MAX];
-		memcpy(&reg, payload.data + i * sizeof(reg), sizeof(reg));
-		kvm_reg_name(reg.id, name);
-		const struct register_rule *rule = register_rule(reg.id);
-		if (rule->stage != stage)
-			continue;
-		if (restore_is_left_out(restore->options, name))
-			report_left_out(restore, instance, &reg);
-		else if (is_there(&reg, &now[i], is_known[i]))
+		const struct kvm_reg_value *reg = &wanted[i];
+		if (is_left_out(restore->options, reg->id))
+			report_left_out(restore, instance, reg);
+		else if (is_known[i] && now[i].value == reg->value)
 			continue;
 		else if (stage == STAGE_ARM)
-			put_armed_register(restore, instance, rule, &reg);
+			status = put_armed_register(restore, instance, register_rule(reg->id), reg, err);
 		else
-			put_register(restore, instance, rule, &reg);
+			put_register(restore, instance, register_rule(reg->id), reg);
 	}
 	return status;
 }
@@ -287,4 +304,5 @@ const struct component_ops registers_ops = {
 	.restore = restore_registers,
 	.validate = validate_registers,
 	.describe = describe_register,
+	.stage_of = stage_of_register,
 };

@@ -99,7 +99,8 @@ static bool add_unlisted(struct buffer *ids, const struct vm *vm, unsigned vcpu)
 	for (size_t i = 0; i < TABLE_SIZE(unlisted); i++)
 		if (!add_range(ids, unlisted[i].first, unlisted[i].last))
 			return false;
-	if (kvm_reg_get(vm->vcpus[vcpu].fd, vm->reg_access, MSR_MCG_CAP, &cap) != 0)
+	cap = vm->machine.mcg_cap;
+	if (cap == 0 && kvm_reg_get(vm->vcpus[vcpu].fd, vm->reg_access, MSR_MCG_CAP, &cap) != 0)
 		return true;
 	uint32_t banks = MCG_BANKS(cap) < MCE_BANKS_MAX ? MCG_BANKS(cap) : MCE_BANKS_MAX;
 	return banks == 0 || (add_range(ids, MCE_FIRST, MCE_FIRST + banks * MCE_BANK_MSRS - 1) &&
@@ -112,14 +113,15 @@ static int by_id(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Sorts, and drops what stands twice or is excluded. */
-static size_t tidy(uint64_t *ids, size_t nr)
+/* Sorts, and drops what stands twice, is excluded, or is put at another stage. */
+static size_t tidy(uint64_t *ids, size_t nr, uint8_t stages)
 {
 	size_t kept = 0;
 	if (nr > 0)
 		qsort(ids, nr, sizeof(ids[0]), by_id);
 	for (size_t i = 0; i < nr; i++)
-		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL)
+		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL &&
+		    (stages & 1 << register_rule(ids[i])->stage) != 0)
 			ids[kept++] = ids[i];
 	return kept;
 }
@@ -144,30 +146,48 @@ int registers_adopt(struct vm *vm, struct bytes payload, struct error *err)
 	}
 	free(vm->restored_regs);
 	vm->restored_regs = (uint64_t *)(void *)ids.data;
-	vm->nr_restored_regs = tidy(vm->restored_regs, ids.size / sizeof(uint64_t));
+	vm->nr_restored_regs = tidy(vm->restored_regs, ids.size / sizeof(uint64_t), UINT8_MAX);
 	return 0;
 }
 
-int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_t *ret_nr, struct error *err)
+/* The registers that have a rule: all that can be put at another stage than the usual one. */
+static int add_ruled(struct buffer *ids, struct error *err)
+{
+	for (size_t i = 0; i < TABLE_SIZE(rules); i++)
+		if (buffer_append(ids, &rules[i].id, sizeof(rules[i].id)) == NULL)
+			return no_memory(err);
+	return 0;
+}
+
+/* All that the kernel lists, and what its list leaves out. */
+static int add_listed(struct buffer *ids, const struct vm *vm, unsigned vcpu, struct error *err)
 {
 	uint64_t *msrs = NULL, *synthetic = NULL;
 	size_t nr_msrs = 0, nr_synthetic = 0;
-	struct buffer ids = { 0 };
 	int status = kvm_reg_list_msrs(vm->kvm_fd, &msrs, &nr_msrs, err);
 	if (status == 0 && vm->reg_access == KVM_REG_ACCESS_ONE_REG)
 		status = kvm_reg_list_synthetic(vm->vcpus[vcpu].fd, &synthetic, &nr_synthetic, err);
 	if (status == 0 &&
-	    (!add_unlisted(&ids, vm, vcpu) || buffer_append(&ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
-	     buffer_append(&ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL ||
-	     buffer_append(&ids, vm->restored_regs, vm->nr_restored_regs * sizeof(vm->restored_regs[0])) == NULL))
+	    (!add_unlisted(ids, vm, vcpu) || buffer_append(ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
+	     buffer_append(ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL ||
+	     buffer_append(ids, vm->restored_regs, vm->nr_restored_regs * sizeof(vm->restored_regs[0])) == NULL))
 		status = no_memory(err);
 	free(msrs);
 	free(synthetic);
+	return status;
+}
+
+int registers_list(const struct vm *vm, unsigned vcpu, uint8_t stages, uint64_t **ret_ids, size_t *ret_nr,
+		   struct error *err)
+{
+	struct buffer ids = { 0 };
+	bool has_usual = (stages & 1 << usual.stage) != 0;
+	int status = has_usual ? add_listed(&ids, vm, vcpu, err) : add_ruled(&ids, err);
 	if (status < 0) {
 		buffer_done(&ids);
 		return status;
 	}
 	*ret_ids = (uint64_t *)(void *)ids.data;
-	*ret_nr = tidy(*ret_ids, ids.size / sizeof(uint64_t));
+	*ret_nr = tidy(*ret_ids, ids.size / sizeof(uint64_t), stages);
 	return 0;
 }

@@ -28,9 +28,11 @@ const char *register_exclusion(uint64_t id);
 
 /*
  * The ids that are tried for a vCPU, ascending, each once: KVM's MSR index list, what that list leaves out, its
- * synthetic registers, and those that came with a snapshot; without the excluded ones.  The caller frees *ret_ids.
+ * synthetic registers, and those that came with a snapshot; without the excluded ones, and those that are put at one of
+ * the stages only.  The caller frees *ret_ids.
  */
-int registers_list(const struct vm *vm, unsigned vcpu, uint64_t **ret_ids, size_t *ret_nr, struct error *err);
+int registers_list(const struct vm *vm, unsigned vcpu, uint8_t stages, uint64_t **ret_ids, size_t *ret_nr,
+		   struct error *err);
 
 /*
  * The registers of a snapshot (an array of struct kvm_reg_value) are the machine's from now on.  KVM lists an MSR where

@@ -28,7 +28,7 @@ static bool make_room(struct report *report)
 {
 	if (report->nr < report->capacity)
 		return true;
-	size_t capacity = report->capacity != 0 ? report->capacity * 2 : 64;
+	size_t capacity = report->capacity != 0 ? report->capacity * 2 : 4;
 	struct finding *grown = realloc(report->findings, capacity * sizeof(*grown));
 	if (grown == NULL)
 		return false;

@@ -2,9 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "compare.h"
 #include "save.h"
+#include "vmm/cpuid_query.h"
 
 #define STAGES_BEFORE_ARM                                                                                              \
 	(uint8_t)(1 << STAGE_MACHINE | 1 << STAGE_VM_EARLY | 1 << STAGE_VCPU_EARLY | 1 << STAGE_VCPU |                 \
@@ -23,7 +25,8 @@ unsigned restore_plan(struct restore_step ret[RESTORE_STEPS_MAX])
 
 static int run_step(struct restore *restore, const struct restore_step *step, struct error *err)
 {
-	for (unsigned i = 0; i < VM_VCPUS_MAX; i++) {
+	unsigned nr = image_instances(restore->image);
+	for (unsigned i = 0; i < nr; i++) {
 		const struct section *section = image_find(restore->image, step->component, i);
 		if (section == NULL)
 			continue;
@@ -35,6 +38,7 @@ static int run_step(struct restore *restore, const struct restore_step *step, st
 			return error_prefix(err, "restoring %s of %s", step->component->name, where);
 		}
 	}
+	vm_step(restore->vm, "put", step->component->name);
 	return 0;
 }
 
@@ -92,30 +96,47 @@ static int verify(struct restore *restore, uint8_t stages, struct error *err)
 	struct image got = { 0 };
 	struct report found = { 0 };
 	struct compare_options options = { .stages = stages,
+					   .no_volatile = true,
 					   .is_allowed = difference_is_allowed,
 					   .context = (void *)(uintptr_t)restore->options };
 	int status = save_read_back(restore->vm, stages, &got, err);
 	if (status < 0)
 		return error_prefix(err, "reading back");
+	vm_step(restore->vm, "read", "back");
 	compare_images(restore->image, &got, &options, &found);
 	for (size_t i = 0; i < found.nr; i++) {
-		if (found.findings[i].kind == FINDING_VOLATILE || is_told(restore->report, &found.findings[i]))
+		if (is_told(restore->report, &found.findings[i]))
 			continue;
 		soften_if_new(&found.findings[i]);
 		report_add(restore->report, &found.findings[i]);
 	}
 	report_done(&found);
 	image_done(&got);
+	vm_step(restore->vm, "compare", "");
 	return 0;
 }
 
-static int run_plan(struct restore *restore, const struct restore_step *plan, unsigned nr_steps, struct error *err)
+/* Has this host what the snapshot's CPUID promises the guest? */
+static int check_host(struct restore *restore, const struct cpuid_query *query, struct error *err)
+{
+	const struct cpuid *host;
+	int status = cpuid_query_supported(query, &host, err);
+	if (status == 0)
+		cpuid_check_host(restore, host);
+	vm_step(restore->vm, "check", "CPUID");
+	return status;
+}
+
+static int run_plan(struct restore *restore, const struct cpuid_query *query, const struct restore_step *plan,
+		    unsigned nr_steps, struct error *err)
 {
 	bool verified = false;
 	int status = 0;
 	for (unsigned i = 0; i < nr_steps && status == 0; i++) {
 		if (plan[i].stage == STAGE_ARM && !verified) {
-			status = verify(restore, STAGES_BEFORE_ARM, err);
+			status = check_host(restore, query, err);
+			if (status == 0)
+				status = verify(restore, STAGES_BEFORE_ARM, err);
 			verified = true;
 			/* What is armed may fire at once; a machine that is refused anyway stays as it is. */
 			if (status < 0 || report_bad(restore->report) > 0)
@@ -126,14 +147,19 @@ static int run_plan(struct restore *restore, const struct restore_step *plan, un
 	return status;
 }
 
-static void translate(struct image *image, const struct vm *vm, struct report *report)
+static int translate(struct image *image, const struct vm *vm, struct report *report, struct error *err)
 {
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		struct section *section = &image->sections[i];
 		const struct component_ops *ops = section->component->ops;
-		if (ops != NULL && ops->translate != NULL)
-			ops->translate(vm, section->instance, section->payload.data, section->payload.size, report);
+		if (ops == NULL || ops->translate == NULL)
+			continue;
+		if (!buffer_own(&section->payload))
+			return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s",
+					 section->component->name);
+		ops->translate(vm, section->instance, section->payload.data, section->payload.size, report);
 	}
+	return 0;
 }
 
 /* Drops sections that the user wants to be left out, and says so. */
@@ -163,21 +189,21 @@ static int refusal(const struct report *report, struct error *err)
 			 report_bad(report), report_bad(report) == 1 ? "" : "s");
 }
 
-static int put(struct restore *restore, struct image *expected, const struct restore_step *plan, unsigned nr_steps,
-	       struct error *err)
+static int put(struct restore *restore, const struct cpuid_query *query, struct image *expected,
+	       const struct restore_step *plan, unsigned nr_steps, struct error *err)
 {
 	struct restore_step steps[RESTORE_STEPS_MAX];
 	if (plan == NULL) {
 		nr_steps = restore_plan(steps);
 		plan = steps;
 	}
-	int status = cpuid_supported(restore->vm->kvm_fd, &restore->host_cpuid, err);
+	leave_out(expected, restore->options, restore->report);
+	int status = translate(expected, restore->vm, restore->report, err);
 	if (status < 0)
 		return status;
-	leave_out(expected, restore->options, restore->report);
-	translate(expected, restore->vm, restore->report);
+	vm_step(restore->vm, "translate", "");
 	restore->image = expected;
-	status = run_plan(restore, plan, nr_steps, err);
+	status = run_plan(restore, query, plan, nr_steps, err);
 	if (status == 0 && report_bad(restore->report) == 0)
 		status = verify(restore, 1 << STAGE_ARM, err);
 	if (status == 0 && report_bad(restore->report) > 0)
@@ -185,33 +211,58 @@ static int put(struct restore *restore, struct image *expected, const struct res
 	return status;
 }
 
+/* Makes the machine around the image's RAM, and puts the state in. */
+static int make(struct restore *restore, const struct restore_base *base, struct image *image, struct image *expected,
+		const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
+		struct error *err)
+{
+	struct cpuid_query *query = base->query;
+	int status = vm_create(&restore->vm, query->kvm_fd, base->vm_fd, image_machine(image), &image->ram, ops,
+			       ops_context, err);
+	if (status < 0)
+		return status;
+	if (restore->options->has_reg_access)
+		restore->vm->reg_access = restore->options->reg_access;
+	image->memory = &restore->vm->memory;
+	cpuid_copy(&restore->vm->xsave_layout, cpuid_query_xsave_layout(query));
+	return put(restore, query, expected, plan, nr_steps, err);
+}
+
+int restore_image_with(const struct restore_base *base, struct image *image, const struct restore_options *options,
+		       const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
+		       struct report *report, struct vm **ret, struct error *err)
+{
+	struct image expected = { 0 };
+	struct restore restore = { .options = options, .report = report };
+	int status = image_borrow(image, &expected, err);
+	if (status < 0 && base->vm_fd >= 0)
+		close(base->vm_fd);
+	if (status == 0)
+		status = make(&restore, base, image, &expected, plan, nr_steps, ops, ops_context, err);
+	image_done(&expected);
+	if (status < 0) {
+		if (restore.vm != NULL) { /* RAM goes back to the image */
+			image->ram = restore.vm->memory;
+			image->memory = &image->ram;
+			restore.vm->memory = (struct memory){ 0 };
+		}
+		vm_free(restore.vm);
+		return status;
+	}
+	*ret = restore.vm;
+	return 0;
+}
+
 int restore_image(struct image *image, int kvm_fd, const struct restore_options *options,
 		  const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
 		  struct report *report, struct vm **ret, struct error *err)
 {
-	struct vm *vm = NULL;
-	struct image expected = { 0 };
-	struct restore restore = { .options = options, .report = report };
-	int status = image_copy(image, &expected, err);
-	if (status == 0)
-		status = vm_create(&vm, kvm_fd, image_machine(image), &image->ram, ops, ops_context, err);
-	if (status == 0) {
-		if (options->has_reg_access)
-			vm->reg_access = options->reg_access;
-		image->memory = &vm->memory;
-		restore.vm = vm;
-		status = put(&restore, &expected, plan, nr_steps, err);
-	}
-	image_done(&expected);
-	if (status < 0) {
-		if (vm != NULL) { /* RAM goes back to the image */
-			image->ram = vm->memory;
-			image->memory = &image->ram;
-			vm->memory = (struct memory){ 0 };
-		}
-		vm_free(vm);
-		return status;
-	}
-	*ret = vm;
-	return 0;
+	struct worker worker;
+	struct cpuid_query query;
+	worker_start(&worker);
+	cpuid_query_start(&query, &worker, kvm_fd);
+	const struct restore_base base = { .query = &query, .vm_fd = -1 };
+	int status = restore_image_with(&base, image, options, plan, nr_steps, ops, ops_context, report, ret, err);
+	worker_end(&worker);
+	return status;
 }

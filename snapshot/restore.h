@@ -6,6 +6,7 @@
 #define STASIS_SNAPSHOT_RESTORE_H
 
 #include "restoring.h"
+#include "vmm/cpuid_query.h"
 
 /* A step: a component at one of its stages, for all instances. */
 struct restore_step {
@@ -28,5 +29,16 @@ unsigned restore_plan(struct restore_step ret[RESTORE_STEPS_MAX]);
 int restore_image(struct image *image, int kvm_fd, const struct restore_options *options,
 		  const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
 		  struct report *report, struct vm **ret, struct error *err);
+
+/* What can be begun before it is known what is restored. */
+struct restore_base {
+	struct cpuid_query *query; /* started; it may still run when a restore fails */
+	int vm_fd;                 /* an empty VM, which becomes the machine's, or is closed; -1: there is none yet */
+};
+
+/* As restore_image(), from what was begun before. */
+int restore_image_with(const struct restore_base *base, struct image *image, const struct restore_options *options,
+		       const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
+		       struct report *report, struct vm **ret, struct error *err);
 
 #endif

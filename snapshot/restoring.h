@@ -28,7 +28,6 @@ struct restore {
 	struct image *image; /* what is put and expected back: translated for this host */
 	const struct restore_options *options;
 	struct report *report;
-	struct cpuid host_cpuid;         /* what KVM supports here */
 	uint64_t tsc_offset_moved;       /* what was added to every vCPU's TSC offset */
 	int64_t tsc_shift[VM_VCPUS_MAX]; /* by how much the guest's TSC differs from what was saved, in its ticks */
 };
@@ -45,6 +44,8 @@ void restore_finding(struct restore *restore, const struct component *component,
  * CPUID has by number ("0x7.0 edx bit 30"), a field ("cr4", "tsc-khz"), a bit of one ("CR4.CET")?
  */
 bool restore_is_name(const char *word);
+/* Reports what the guest's CPUID promises and this host's KVM, by cpuid_supported(), does not have. */
+void cpuid_check_host(struct restore *restore, const struct cpuid *host);
 
 /* Did the user name it? */
 bool restore_is_allowed(const struct restore_options *options, const char *name);

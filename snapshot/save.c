@@ -52,18 +52,25 @@ size_t save_plan(const struct component *ret[COMPONENTS_MAX])
 	return component_table_size;
 }
 
-typedef int reader(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
-		   struct error *err);
+typedef int reader(const struct component *component, struct vm *vm, unsigned instance, uint8_t stages,
+		   struct buffer *ret, struct error *err);
 
-static int save_component(const struct component *component, struct vm *vm, reader *read, struct image *image,
-			  struct error *err)
+static int read_all(const struct component *component, struct vm *vm, unsigned instance, uint8_t stages,
+		    struct buffer *ret, struct error *err)
+{
+	(void)stages;
+	return component_save(component, vm, instance, ret, err);
+}
+
+static int save_component(const struct component *component, struct vm *vm, uint8_t stages, reader *read,
+			  struct image *image, struct error *err)
 {
 	unsigned instances = component_instances(component, &vm->machine);
 	for (unsigned i = 0; i < instances; i++) {
 		struct buffer payload = { 0 };
-		int status = read(component, vm, i, &payload, err);
+		int status = read(component, vm, i, stages, &payload, err);
 		if (status == 0 && (payload.size > 0 || !component->is_optional))
-			status = image_add(image, component, (uint16_t)i, buffer_bytes(&payload), err);
+			status = image_give(image, component, (uint16_t)i, &payload, err);
 		buffer_done(&payload);
 		if (status < 0) {
 			char where[16];
@@ -71,6 +78,7 @@ static int save_component(const struct component *component, struct vm *vm, read
 			return error_prefix(err, "saving %s of %s", component->name, where);
 		}
 	}
+	vm_step(vm, "read", component->name);
 	return 0;
 }
 
@@ -90,7 +98,7 @@ static int save_stages(struct vm *vm, uint8_t stages, reader *read, struct image
 	size_t nr = save_plan(order);
 	for (size_t i = 0; i < nr && status == 0; i++)
 		if (order[i]->shape != COMPONENT_RAM && (order[i]->stages & stages) != 0)
-			status = save_component(order[i], vm, read, &image, err);
+			status = save_component(order[i], vm, stages, read, &image, err);
 	if (status < 0) {
 		image_done(&image);
 		return status;
@@ -104,7 +112,7 @@ static int save_stages(struct vm *vm, uint8_t stages, reader *read, struct image
 int save_image(struct vm *vm, struct image *ret, struct error *err)
 {
 	struct image image = { 0 };
-	int status = save_stages(vm, UINT8_MAX, component_save, &image, err);
+	int status = save_stages(vm, UINT8_MAX, read_all, &image, err);
 	if (status == 0)
 		status = describe(&image.header, err);
 	if (status < 0) {

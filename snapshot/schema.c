@@ -7,10 +7,11 @@
 #define DEPTH_MAX       4
 #define SHOWN_BYTES_MAX 32
 
+typedef int visitor(const struct schema_leaf *leaf, void *context);
+
 struct walk {
-	int (*visit)(const struct schema_leaf *leaf, void *context);
+	visitor *visit;
 	void *context;
-	bool with_names;
 };
 
 /* Appends one element's name to the name of what it stands in. */
@@ -33,8 +34,7 @@ static int walk_schema(const struct walk *walk, const struct schema *schema, con
 			struct schema_leaf leaf = { .offset = base + field->offset + k * field->size,
 						    .size = field->size,
 						    .field = field };
-			if (walk->with_names)
-				name_element(field, k, outer, leaf.name);
+			name_element(field, k, outer, leaf.name);
 			int result = field->sub != NULL ? walk_schema(walk, field->sub, leaf.name, leaf.offset)
 							: walk->visit(&leaf, walk->context);
 			if (result != 0)
@@ -44,17 +44,50 @@ static int walk_schema(const struct walk *walk, const struct schema *schema, con
 	return 0;
 }
 
-int schema_walk(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context), void *context)
-{
-	struct walk walk = { .visit = visit, .context = context, .with_names = true };
-	return walk_schema(&walk, schema, "", 0);
-}
-
-int schema_walk_unnamed(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context),
-			void *context)
+int schema_walk(const struct schema *schema, visitor *visit, void *context)
 {
 	struct walk walk = { .visit = visit, .context = context };
 	return walk_schema(&walk, schema, "", 0);
+}
+
+/* Two structs, held against each other. */
+struct pair {
+	struct walk walk;
+	const uint8_t *a, *b;
+};
+
+/* Are all elements of the field equal, and zero where they are padding? */
+static bool is_same(const struct pair *pair, const struct field *field, uint32_t offset, uint32_t size)
+{
+	const uint8_t *a = pair->a + offset, *b = pair->b + offset;
+	return memcmp(a, b, size) == 0 && (field->rule != FIELD_PADDING || bytes_are_zero(a, size));
+}
+
+static int walk_different(const struct pair *pair, const struct schema *schema, uint32_t base)
+{
+	for (uint32_t i = 0; i < schema->nr_fields; i++) {
+		const struct field *field = &schema->fields[i];
+		uint32_t offset = base + field->offset;
+		if (field->sub == NULL && is_same(pair, field, offset, field->count * field->size))
+			continue;
+		for (uint32_t k = 0; k < field->count; k++, offset += field->size) {
+			struct schema_leaf leaf = { .offset = offset, .size = field->size, .field = field };
+			int result = 0;
+			if (field->sub != NULL)
+				result = walk_different(pair, field->sub, offset);
+			else if (!is_same(pair, field, offset, field->size))
+				result = pair->walk.visit(&leaf, pair->walk.context);
+			if (result != 0)
+				return result;
+		}
+	}
+	return 0;
+}
+
+int schema_walk_different(const struct schema *schema, const void *a, const void *b, visitor *visit, void *context)
+{
+	struct pair pair = { .walk = { .visit = visit, .context = context }, .a = a, .b = b };
+	return walk_different(&pair, schema, 0);
 }
 
 static bool is_total(const struct schema *schema, uint32_t base, unsigned depth, uint32_t *ret_offset)

@@ -100,11 +100,11 @@ int schema_walk(const struct schema *schema, int (*visit)(const struct schema_le
 		void *context);
 
 /*
- * As schema_walk(), without names: leaf->name is empty.  Names are what a walk over thousands of leaves costs;
- * schema_name_at() gives the one that is wanted after all.
+ * As schema_walk(), but for the leaves that differ between two structs, and for padding that is not zero in the first;
+ * and without names, which are what a walk over thousands of leaves would cost: schema_name_at() gives one.
  */
-int schema_walk_unnamed(const struct schema *schema, int (*visit)(const struct schema_leaf *leaf, void *context),
-			void *context);
+int schema_walk_different(const struct schema *schema, const void *a, const void *b,
+			  int (*visit)(const struct schema_leaf *leaf, void *context), void *context);
 
 /* Writes the full name of the leaf at offset; empty where none begins there. */
 void schema_name_at(const struct schema *schema, uint32_t offset, char ret[SCHEMA_NAME_MAX]);

@@ -1,6 +1,5 @@
 #include "xsave_state.h"
 
-#include <cpuid.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,23 +288,11 @@ int xsave_from_canonical(const struct cpuid *host, const struct xsave_state *sta
 
 #define XSAVE_BYTES_MAX (1u << 20)
 
-/*
- * KVM's buffer is laid out as the host's own CPUID leaf 0DH says, whatever the guest's or KVM_GET_SUPPORTED_CPUID's
- * table has (arch/x86/kernel/fpu/xstate.c, __copy_xstate_to_uabi_buf()).
- */
 static const struct cpuid *host_layout(struct vm *vm)
 {
-	struct cpuid *layout = &vm->xsave_layout;
-	for (uint32_t i = FIRST_EXTENDED; i < ROWS && !vm->xsave_layout_read; i++) {
-		struct kvm_cpuid_entry2 *entry = &layout->entries[layout->nent];
-		*entry = (struct kvm_cpuid_entry2){ .function = LEAF_XSAVE,
-						    .index = i,
-						    .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
-		__cpuid_count(LEAF_XSAVE, i, entry->eax, entry->ebx, entry->ecx, entry->edx);
-		layout->nent += entry->eax != 0;
-	}
-	vm->xsave_layout_read = true;
-	return layout;
+	if (vm->xsave_layout.nent == 0)
+		cpuid_xsave_layout(&vm->xsave_layout);
+	return &vm->xsave_layout;
 }
 
 /* How long KVM's buffer is: KVM_CAP_XSAVE2, at least the 4096 bytes of struct kvm_xsave. */
@@ -320,17 +307,15 @@ static int save_xsave(struct vm *vm, unsigned instance, struct buffer *ret, stru
 {
 	unsigned long request = kvm_capability(vm->fd, KVM_CAP_XSAVE2) != 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
 	struct buffer raw = { 0 };
-	struct xsave_state state = { 0 };
 	int status = 0;
 	void *area = buffer_append(&raw, NULL, buffer_size(vm));
-	if (area == NULL)
+	struct xsave_state *state = buffer_append(ret, NULL, sizeof(*state));
+	if (area == NULL || state == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory");
 	if (kvm_call_sized(vm->vcpus[instance].fd, request, area) < 0)
 		status = error_errno(err, ERROR_SYSTEM, "%s", kvm_request_name(request));
 	if (status == 0)
-		status = xsave_to_canonical(host_layout(vm), buffer_bytes(&raw), &state, err);
-	if (status == 0 && buffer_append(ret, &state, sizeof(state)) == NULL)
-		status = error_set(err, ERROR_SYSTEM, "no memory");
+		status = xsave_to_canonical(host_layout(vm), buffer_bytes(&raw), state, err);
 	buffer_done(&raw);
 	return status;
 }

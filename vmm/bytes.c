@@ -43,8 +43,26 @@ uint64_t align_up(uint64_t value, uint64_t alignment)
 	return (value + alignment - 1) & ~(alignment - 1);
 }
 
+struct buffer buffer_borrow(struct bytes bytes)
+{
+	return (struct buffer){ .data = (uint8_t *)(uintptr_t)bytes.data, .size = bytes.size };
+}
+
+bool buffer_own(struct buffer *buffer)
+{
+	struct buffer own = { 0 };
+	if (buffer->data == NULL || buffer->capacity != 0)
+		return true;
+	if (buffer_append(&own, buffer->data, buffer->size) == NULL)
+		return false;
+	*buffer = own;
+	return true;
+}
+
 void *buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
+	if (!buffer_own(buffer))
+		return NULL;
 	if (size > SIZE_MAX / 2 - buffer->size)
 		return NULL;
 	if (buffer->data == NULL || buffer->size + size > buffer->capacity) {
@@ -73,6 +91,7 @@ struct bytes buffer_bytes(const struct buffer *buffer)
 
 void buffer_done(struct buffer *buffer)
 {
-	free(buffer->data);
+	if (buffer->capacity != 0)
+		free(buffer->data);
 	*buffer = (struct buffer){ 0 };
 }

@@ -35,6 +35,7 @@ uint64_t align_up(uint64_t value, uint64_t alignment);
 
 /*
  * Bytes that we own and that grow.  A buffer of all zero is empty; buffer_done() frees its contents.
+ * One without capacity has borrowed its bytes, which must stay as long as it has them: it is read only.
  */
 struct buffer {
 	uint8_t *data;
@@ -43,6 +44,13 @@ struct buffer {
 
 /* Appends size bytes (zero bytes where data is NULL) and returns where they stand now; NULL without memory. */
 void *buffer_append(struct buffer *buffer, const void *data, size_t size);
+
+/* Borrows bytes. */
+struct buffer buffer_borrow(struct bytes bytes);
+
+/* Makes borrowed bytes the buffer's own, to be written to; false without memory. */
+bool buffer_own(struct buffer *buffer);
+
 struct bytes buffer_bytes(const struct buffer *buffer);
 void buffer_done(struct buffer *buffer);
 

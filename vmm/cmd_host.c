@@ -104,7 +104,7 @@ static int show_registers(struct host *host, const struct vm *vm, struct error *
 {
 	uint64_t *ids, *listed;
 	size_t nr, nr_listed, readable = 0, msrs = 0, synthetic = 0;
-	int status = registers_list(vm, 0, &ids, &nr, err);
+	int status = registers_list(vm, 0, UINT8_MAX, &ids, &nr, err);
 	if (status < 0)
 		return status;
 	status = kvm_reg_list_msrs(vm->kvm_fd, &listed, &nr_listed, err);
@@ -147,7 +147,7 @@ static int make_machine(int kvm_fd, const struct cpuid *cpuid, struct vm **ret, 
 	machine.nr_ranges = 1;
 	machine.ranges[0] = memory.regions[0].range;
 	if (status == 0)
-		status = vm_create(ret, kvm_fd, &machine, &memory, &silent, NULL, err);
+		status = vm_create(ret, kvm_fd, -1, &machine, &memory, &silent, NULL, err);
 	memory_done(&memory);
 	if (status == 0 && vcpu_set_cpuid(&(*ret)->vcpus[0], cpuid) < 0)
 		status = error_errno(err, ERROR_SYSTEM, "KVM_SET_CPUID2");

@@ -46,11 +46,16 @@ static void console(void *context, uint8_t byte)
 static void trace(void *context, unsigned vcpu, const char *text)
 {
 	const struct side *side = context;
-	if (side->trace_io)
-		message("%s: vcpu%u %s", side->name, vcpu, text);
+	message("%s: vcpu%u %s", side->name, vcpu, text);
 }
 
 static const struct vm_ops side_ops = { .console = console, .trace = trace };
+
+static int start(struct side *side, struct error *err)
+{
+	side->vm->is_traced = side->trace_io;
+	return vm_start(side->vm, err);
+}
 
 static void record(struct side *side)
 {
@@ -106,7 +111,7 @@ static int run_to_snapshot(struct side *side, const struct trigger *at, struct e
 	bool done = false;
 	if (at->kind == TRIGGER_EXITS)
 		side->vm->exits_wanted = at->value;
-	int status = vm_start(side->vm, err);
+	int status = start(side, err);
 	while (status == 0 && !done) {
 		vm_resume(side->vm);
 		int64_t left = (deadline - now_us() + 999) / 1000;
@@ -372,7 +377,7 @@ static int go(struct roundtrip *trip, struct error *err)
 	if (status == 0)
 		status = snapshot_and_restore(trip, path, err);
 	if (status == 0 && trip->second.vm != NULL)
-		status = vm_start(trip->second.vm, err);
+		status = start(&trip->second, err);
 	if (status == 0 && trip->second.vm != NULL) {
 		run_on(&trip->first, &trip->second, &trip->options->until);
 		say_end(trip, &trip->first);

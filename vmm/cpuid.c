@@ -1,6 +1,7 @@
 #include "cpuid.h"
 
 #include <assert.h>
+#include <cpuid.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,10 @@ enum { LEVEL_SMT = 1, LEVEL_CORE = 2 };
 #define CACHE_LEVEL_OF_PACKAGE 3
 
 #define NO_FUNCTION UINT32_MAX /* no leaf has this number */
+
+#define LEAF_XSAVE               0xd /* SDM volume 1, 13.2 */
+#define FIRST_EXTENDED_COMPONENT 2   /* behind x87 and SSE */
+#define XSAVE_COMPONENTS         64
 
 #define TOPOLOGY_VCPUS_MAX 128 /* what leaf 1's and leaf 4's fields can hold */
 
@@ -88,8 +93,33 @@ int cpuid_supported(int kvm_fd, struct cpuid *ret, struct error *err)
 	cpuid_change(&cpuid, "HYPERVISOR", true);
 	cpuid_change(&cpuid, "X2APIC", true);
 	cpuid_change(&cpuid, "TSC_DEADLINE", kvm_capability(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) != 0);
-	*ret = cpuid;
+	cpuid_copy(ret, &cpuid);
 	return 0;
+}
+
+static void ask_cpu(struct cpuid *cpuid, uint32_t function, uint32_t index)
+{
+	struct kvm_cpuid_entry2 *entry = &cpuid->entries[cpuid->nent++];
+	*entry = (struct kvm_cpuid_entry2){ .function = function,
+					    .index = index,
+					    .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
+	__cpuid_count(function, index, entry->eax, entry->ebx, entry->ecx, entry->edx);
+}
+
+void cpuid_xsave_layout(struct cpuid *ret)
+{
+	ret->nent = 0;
+	ask_cpu(ret, LEAF_XSAVE, 0);
+	uint64_t components = (uint64_t)ret->entries[0].edx << 32 | ret->entries[0].eax;
+	for (uint32_t i = FIRST_EXTENDED_COMPONENT; i < XSAVE_COMPONENTS; i++)
+		if ((components >> i & 1) != 0)
+			ask_cpu(ret, LEAF_XSAVE, i);
+}
+
+void cpuid_copy(struct cpuid *ret, const struct cpuid *from)
+{
+	ret->nent = from->nent;
+	memcpy(ret->entries, from->entries, from->nent * sizeof(from->entries[0]));
 }
 
 int cpuid_of_vcpu(int vcpu_fd, struct cpuid *ret, struct error *err)
@@ -101,11 +131,11 @@ int cpuid_of_vcpu(int vcpu_fd, struct cpuid *ret, struct error *err)
 		cpuid.entries[i].function = NO_FUNCTION;
 	if (kvm_call_sized(vcpu_fd, KVM_GET_CPUID2, &cpuid) < 0)
 		return error_errno(err, ERROR_SYSTEM, "the CPUID of a vCPU: KVM_GET_CPUID2");
-	*ret = (struct cpuid){ 0 };
-	while (ret->nent < cpuid.nent && cpuid.entries[ret->nent].function != NO_FUNCTION) {
-		ret->entries[ret->nent] = cpuid.entries[ret->nent];
-		ret->nent++;
-	}
+	uint32_t nent = 0;
+	while (nent < cpuid.nent && cpuid.entries[nent].function != NO_FUNCTION)
+		nent++;
+	cpuid.nent = nent;
+	cpuid_copy(ret, &cpuid);
 	return 0;
 }
 

@@ -50,6 +50,16 @@ const char *cpuid_baseline_name(enum cpuid_baseline baseline);
  */
 int cpuid_supported(int kvm_fd, struct cpuid *ret, struct error *err);
 
+/*
+ * Where the components of XSAVE's area stand on this host: the CPU's own leaf 0DH, which KVM's buffers are laid out by,
+ * whatever the guest's or KVM_GET_SUPPORTED_CPUID's table has (arch/x86/kernel/fpu/xstate.c,
+ * __copy_xstate_to_uabi_buf()).  Subleaf 0 and those of the components that there are.
+ */
+void cpuid_xsave_layout(struct cpuid *ret);
+
+/* Copies the entries that there are: a table has room for many more. */
+void cpuid_copy(struct cpuid *ret, const struct cpuid *from);
+
 /* What a vCPU has (KVM_GET_CPUID2). */
 int cpuid_of_vcpu(int vcpu_fd, struct cpuid *ret, struct error *err);
 

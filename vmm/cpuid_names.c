@@ -292,10 +292,14 @@ static void search_bits(struct search *search, enum cpuid_register reg)
 	for (unsigned bit = 0; bit < 32; bit++) {
 		if ((lacking >> bit & 1) == 0)
 			continue;
+		if (word->names[bit] != NULL) {
+			report(search, reg, (int)bit, word->names[bit]);
+			continue;
+		}
 		char where[CPUID_TEXT_MAX], text[CPUID_TEXT_MAX + sizeof(" bit 31")];
 		cpuid_register_name(entry, reg, where);
 		snprintf(text, sizeof(text), "%s bit %u", where, bit);
-		report(search, reg, (int)bit, word->names[bit] != NULL ? word->names[bit] : text);
+		report(search, reg, (int)bit, text);
 	}
 }
 
@@ -341,6 +345,9 @@ unsigned cpuid_missing(const struct cpuid *wanted, const struct cpuid *supported
 	};
 	for (uint32_t i = 0; i < wanted->nent; i++) {
 		search.entry = &wanted->entries[i];
+		/* Most tables agree in most places; an equal entry lacks nothing. */
+		if (i < supported->nent && memcmp(search.entry, &supported->entries[i], sizeof(*search.entry)) == 0)
+			continue;
 		for (enum cpuid_register reg = CPUID_EAX; reg < CPUID_REGISTERS; reg++)
 			search_bits(&search, reg);
 		search_numbers(&search);

@@ -116,7 +116,7 @@ static void trace(struct vcpu *vcpu, const char *kind, bool is_write, uint64_t a
 		  const char *device)
 {
 	struct vm *vm = vcpu->vm;
-	if (vm->ops->trace == NULL)
+	if (!vm->is_traced)
 		return;
 	char text[128];
 	snprintf(text, sizeof(text), "%s %s 0x%" PRIx64 " size %u value 0x%" PRIx64 " (%s)", kind,

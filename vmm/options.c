@@ -294,6 +294,14 @@ static int set_console_wait(struct options *options, const char *value, struct e
 	return 0;
 }
 
+static int set_trace_time(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->trace_time = true;
+	return 0;
+}
+
 static int set_no_sandbox(struct options *options, const char *value, struct error *err)
 {
 	options->no_sandbox = true;
@@ -356,6 +364,7 @@ static const struct {
 	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },
 	{ "console-wait", "TIME", OPTIONS_CONSOLE, set_console_wait,
 	  "drop the console's output once its reader took nothing for so long (default 10s)" },
+	{ "trace-time", NULL, OPTIONS_TIME, set_trace_time, "print on standard error when which step was done, at the end" },
 	{ "no-sandbox", NULL, OPTIONS_RUNNING, set_no_sandbox, "do not confine the process to the system calls that it needs" },
 	{ "raw", NULL, OPTIONS_RAW, set_raw, "print the bytes of each section, too, with their offsets in FILE" },
 	{ "json", NULL, OPTIONS_JSON, set_json, "print one JSON document" },

@@ -25,6 +25,7 @@ enum option_group {
 	OPTIONS_MEMORY = 128, /* restore: how RAM comes out of the file */
 	OPTIONS_RAW = 256,
 	OPTIONS_CONSOLE = 512, /* whatever has a user's console */
+	OPTIONS_TIME = 1024,   /* restore: what its steps take */
 };
 
 /* When a snapshot is taken. */
@@ -64,7 +65,7 @@ struct options {
 
 	struct restore_options restore;
 	bool copy, verify_memory;
-	bool trace_io, json, raw, no_sandbox;
+	bool trace_io, trace_time, json, raw, no_sandbox;
 	uint64_t console_wait_us; /* how long a reader of the console may take nothing */
 
 	const char *const *arguments;

@@ -15,6 +15,7 @@
 #include "console.h"
 #include "sandbox.h"
 #include "saving.h"
+#include "step_times.h"
 #include "terminal.h"
 
 #define INPUT_SIZE  4096
@@ -43,6 +44,13 @@ struct session {
 	uint8_t base_id[IMAGE_ID_SIZE];
 	bool is_over, is_quit;
 	int status;
+	struct worker worker;
+	bool is_confined; /* session_confine() was called */
+	unsigned sandbox_job;
+	int sandbox_status;
+	struct error sandbox_error;
+	bool has_printed;         /* the guest has, a byte */
+	struct step_times *times; /* owned; NULL without --trace-time */
 };
 
 static int64_t now_us(void)
@@ -52,10 +60,24 @@ static int64_t now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static void step_done(void *context, const char *what, const char *name)
+{
+	session_step(context, what, name);
+}
+
+void session_step(struct session *session, const char *what, const char *name)
+{
+	if (session->times != NULL)
+		step_times_add(session->times, what, name);
+}
+
 static void console(void *context, uint8_t byte)
 {
-	const struct session *session = context;
+	struct session *session = context;
 	console_put(session->console, &byte, 1);
+	if (!session->has_printed)
+		session_step(session, "first byte", "");
+	session->has_printed = true;
 }
 
 static void wait_for_console(void *context)
@@ -105,12 +127,11 @@ __attribute__((format(printf, 2, 3))) static void say_at_once(const struct sessi
 static void trace(void *context, unsigned vcpu, const char *text)
 {
 	const struct session *session = context;
-	if (session->options->trace_io)
-		say_at_once(session, "vcpu%u %s", vcpu, text);
+	say_at_once(session, "vcpu%u %s", vcpu, text);
 }
 
 const struct vm_ops session_vm_ops = {
-	.console = console, .console_wait = wait_for_console, .pausing = pausing, .trace = trace
+	.console = console, .console_wait = wait_for_console, .pausing = pausing, .trace = trace, .step = step_done
 };
 
 int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err)
@@ -129,6 +150,15 @@ int session_create(struct session **ret, const struct options *options, bool has
 	session->options = options;
 	session->input_fd = has_input ? STDIN_FILENO : -1;
 	session->terminal.fd = -1;
+	if (options->trace_time) {
+		session->times = malloc(sizeof(*session->times));
+		if (session->times == NULL) {
+			free(session);
+			return error_set(err, ERROR_SYSTEM, "no memory for a list of times");
+		}
+		step_times_start(session->times);
+	}
+	worker_start(&session->worker);
 	/* Made now: the sandbox lets no file be made but the snapshots themselves. */
 	session->saved_fd = options->snapshot != NULL ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
 	int status = console_open(&session->messages, STDERR_FILENO, options->console_wait_us, err);
@@ -151,15 +181,49 @@ void session_set_base(struct session *session, const char *path, const uint8_t i
 	memcpy(session->base_id, id, IMAGE_ID_SIZE);
 }
 
+struct worker *session_worker(struct session *session)
+{
+	return &session->worker;
+}
+
+static void enter_sandbox(void *context)
+{
+	struct session *session = context;
+	unsigned needs = SANDBOX_RESTORE | (session->options->snapshot != NULL ? SANDBOX_CREATE : 0);
+	session->sandbox_status = sandbox_enter(needs, &session->sandbox_error);
+}
+
+void session_confine(struct session *session)
+{
+	if (session->is_confined || session->options->no_sandbox)
+		return;
+	session->is_confined = true;
+	session->sandbox_job = worker_do(&session->worker, enter_sandbox, session);
+}
+
+static int wait_for_sandbox(struct session *session, struct error *err)
+{
+	if (!session->is_confined)
+		return 0;
+	worker_wait(&session->worker, session->sandbox_job);
+	if (session->sandbox_status < 0)
+		*err = session->sandbox_error;
+	return session->sandbox_status;
+}
+
 void session_free(struct session *session)
 {
 	if (session == NULL)
 		return;
+	worker_end(&session->worker);
 	if (session->console != session->messages)
 		console_close(session->console);
 	console_close(session->messages);
 	if (session->saved_fd >= 0)
 		close(session->saved_fd);
+	if (session->times != NULL)
+		step_times_print(stderr, session->times);
+	free(session->times);
 	free(session);
 }
 
@@ -480,12 +544,19 @@ static int finish_console(struct session *session, struct error *err)
 	return check_console(session, err);
 }
 
+/* A session while the machine runs: its control's argument and result. */
+struct run {
+	struct session *session;
+	struct vm *vm;
+	int status;
+	struct error error;
+};
+
 static int go(struct session *session, struct vm *vm, struct error *err)
 {
 	const struct trigger *at = &session->options->at;
 	if (at->kind == TRIGGER_AFTER)
 		session->deadline_us = now_us() + (int64_t)at->value;
-	vm_resume(vm);
 	int status = 0;
 	while (status == 0 && !session->is_over)
 		status = step(session, vm, err);
@@ -510,28 +581,37 @@ static int start_tracking(struct session *session, struct vm *vm, struct error *
 	return status;
 }
 
-int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
+static void control(void *context)
 {
-	if (session->options->at.kind == TRIGGER_EXITS)
-		vm->exits_wanted = session->options->at.value;
-	int status = session->options->incremental ? start_tracking(session, vm, err) : 0;
-	/* Before the first thread, so that all have it. */
-	unsigned needs = session->options->snapshot != NULL ? SANDBOX_CREATE : 0;
-	if (status == 0 && !session->options->no_sandbox)
-		status = sandbox_enter(needs, err);
-	if (status == 0)
-		status = vm_start(vm, err);
-	if (status == 0)
-		status = terminal_open(&session->terminal, session->input_fd, err);
-	if (status < 0) {
-		track_free(session->track);
-		session->track = NULL;
-		return status;
-	}
+	struct run *run = context;
+	struct session *session = run->session;
+	run->status = terminal_open(&session->terminal, session->input_fd, &run->error);
+	if (run->status < 0)
+		return;
 	if (session->terminal.is_raw)
 		terminal_guard(&session->terminal);
-	status = go(session, vm, err);
+	run->status = go(session, run->vm, &run->error);
 	terminal_close(&session->terminal);
+}
+
+int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
+{
+	struct run run = { .session = session, .vm = vm };
+	if (session->options->at.kind == TRIGGER_EXITS)
+		vm->exits_wanted = session->options->at.value;
+	vm->is_traced = session->options->trace_io;
+	int status = session->options->incremental ? start_tracking(session, vm, err) : 0;
+	if (status == 0) {
+		session_confine(session);
+		status = wait_for_sandbox(session, err);
+	}
+	session_step(session, "enter", "sandbox");
+	if (status == 0)
+		status = vm_run(vm, &session->worker, control, &run, err);
+	if (status == 0 && run.status < 0) {
+		*err = run.error;
+		status = run.status;
+	}
 	track_free(session->track);
 	session->track = NULL;
 	if (status == 0)

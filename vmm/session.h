@@ -18,6 +18,18 @@ extern const struct vm_ops session_vm_ops;
  */
 int session_create(struct session **ret, const struct options *options, bool has_input, struct error *err);
 
+/* The session's thread for jobs beside; it ends with the session. */
+struct worker *session_worker(struct session *session);
+
+/*
+ * Has the worker enter the sandbox, from where on no more than a running machine needs is allowed.  session_run() does,
+ * if it was not done before, and waits for it.
+ */
+void session_confine(struct session *session);
+
+/* Notes a step for --trace-time; session_vm_ops does so with the machine's own. */
+void session_step(struct session *session, const char *what, const char *name);
+
 /*
  * The machine was restored from this snapshot: with --incremental, the first one that is taken is a difference to it.
  * path stays the caller's.
@@ -30,6 +42,7 @@ void session_set_base(struct session *session, const char *path, const uint8_t i
  */
 int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err);
 
+/* Frees it; prints the steps where --trace-time asks for them. */
 void session_free(struct session *session);
 
 #endif

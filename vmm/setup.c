@@ -141,7 +141,7 @@ int setup_boot(const struct setup *setup, struct boot_request *request, int kvm_
 		status = check_address_bits(&memory, &cpuid, err);
 	if (status == 0) {
 		describe_machine(setup, &memory, kvm_fd, &machine);
-		status = vm_create(&vm, kvm_fd, &machine, &memory, ops, ops_context, err);
+		status = vm_create(&vm, kvm_fd, -1, &machine, &memory, ops, ops_context, err);
 	}
 	if (status == 0)
 		status = set_cpuid(vm, &cpuid, err);

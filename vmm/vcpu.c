@@ -41,10 +41,11 @@ int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err)
 
 int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid)
 {
-	struct cpuid argument = *cpuid;
+	struct cpuid argument;
+	cpuid_copy(&argument, cpuid);
 	if (kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, &argument) < 0)
 		return -1;
-	vcpu->cpuid = *cpuid;
+	cpuid_copy(&vcpu->cpuid, cpuid);
 	return 0;
 }
 
@@ -155,20 +156,18 @@ static void finish_exits(struct vcpu *vcpu)
 	vcpu->has_run = false;
 }
 
-/* Called and left with vm->lock held. */
 static void park(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
-	if (vcpu->has_run) {
-		pthread_mutex_unlock(&vm->lock);
+	if (vcpu->has_run)
 		finish_exits(vcpu);
-		pthread_mutex_lock(&vm->lock);
-	}
+	pthread_mutex_lock(&vm->lock);
 	vm->nr_parked++;
 	pthread_cond_broadcast(&vm->changed);
 	while (vm->pause_wanted && !vm->stop_wanted)
 		pthread_cond_wait(&vm->changed, &vm->lock);
 	vm->nr_parked--;
+	pthread_mutex_unlock(&vm->lock);
 }
 
 /* In KVM_RUN, what the thread blocks is blocked too, but for the kick. */
@@ -185,22 +184,20 @@ static int set_signal_mask(struct vcpu *vcpu, const sigset_t *blocked)
 	return kvm_call_sized(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask);
 }
 
+void vcpu_run(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	while (!vm->stop_wanted) {
+		if (vm->pause_wanted)
+			park(vcpu);
+		else if (run_once(vcpu))
+			take_kicks();
+	}
+}
+
 static void *vcpu_thread(void *arg)
 {
-	struct vcpu *vcpu = arg;
-	struct vm *vm = vcpu->vm;
-	pthread_mutex_lock(&vm->lock);
-	while (!vm->stop_wanted) {
-		if (vm->pause_wanted) {
-			park(vcpu);
-			continue;
-		}
-		pthread_mutex_unlock(&vm->lock);
-		if (run_once(vcpu))
-			take_kicks();
-		pthread_mutex_lock(&vm->lock);
-	}
-	pthread_mutex_unlock(&vm->lock);
+	vcpu_run(arg);
 	return NULL;
 }
 
@@ -228,6 +225,26 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 	vcpu->has_thread = status == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return status;
+}
+
+int vcpu_adopt(struct vcpu *vcpu, sigset_t *ret_before, struct error *err)
+{
+	sigset_t blocked;
+	block_signals(&blocked, ret_before);
+	if (set_signal_mask(vcpu, &blocked) < 0) {
+		pthread_sigmask(SIG_SETMASK, ret_before, NULL);
+		return error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
+	}
+	vcpu->thread = pthread_self();
+	vcpu->has_thread = true;
+	return 0;
+}
+
+void vcpu_release(struct vcpu *vcpu, const sigset_t *before)
+{
+	take_kicks();
+	vcpu->has_thread = false;
+	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 void vcpu_done(struct vcpu *vcpu)

@@ -7,6 +7,8 @@
 #ifndef STASIS_VMM_VCPU_H
 #define STASIS_VMM_VCPU_H
 
+#include <signal.h>
+
 #include "vm.h"
 
 /* Creates vCPU id of the VM and maps its kvm_run. */
@@ -17,6 +19,15 @@ int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid);
 
 /* Starts its thread; it parks at once. */
 int vcpu_start(struct vcpu *vcpu, struct error *err);
+
+/* Makes the calling thread the vCPU's: it takes no other signals from now on.  *ret_before is for vcpu_release(). */
+int vcpu_adopt(struct vcpu *vcpu, sigset_t *ret_before, struct error *err);
+
+/* Runs the vCPU in the calling thread, which was adopted, until the machine stops. */
+void vcpu_run(struct vcpu *vcpu);
+
+/* The calling thread is the vCPU's no longer. */
+void vcpu_release(struct vcpu *vcpu, const sigset_t *before);
 
 /* Fetches its thread out of KVM_RUN. */
 void vcpu_kick(struct vcpu *vcpu);

@@ -117,13 +117,21 @@ static int create_vcpus(struct vm *vm, struct error *err)
 	return 0;
 }
 
+void vm_step(const struct vm *vm, const char *what, const char *name)
+{
+	if (vm->ops->step != NULL)
+		vm->ops->step(vm->ops_context, what, name);
+}
+
 /* In an order that costs little: slots before the controller (each is 30 times as slow afterwards on some hosts). */
 static int create(struct vm *vm, struct error *err)
 {
 	uint64_t identity_map = vm->machine.identity_map_address;
-	vm->fd = kvm_call_value(vm->kvm_fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		vm->fd = kvm_call_value(vm->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm->fd < 0)
 		return error_errno(err, ERROR_SYSTEM, "KVM_CREATE_VM");
+	vm_step(vm, "create", "VM");
 	int status = machine_enable_capabilities(&vm->machine, vm->fd, err);
 	if (status < 0)
 		return status;
@@ -134,24 +142,31 @@ static int create(struct vm *vm, struct error *err)
 	    kvm_call_value(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)vm->machine.tss_address) < 0)
 		return error_errno(err, ERROR_SYSTEM, "KVM_SET_TSS_ADDR to 0x%llx",
 				   (unsigned long long)vm->machine.tss_address);
+	vm_step(vm, "set", "capabilities");
 	status = create_slots(vm, err);
+	vm_step(vm, "create", "slots");
 	if (status == 0)
 		status = create_irqchip(vm, err);
+	vm_step(vm, "create", "controllers");
 	if (status == 0)
 		status = create_vcpus(vm, err);
 	if (status == 0)
 		create_devices(vm);
+	vm_step(vm, "create", "vCPUs");
 	return status;
 }
 
-int vm_create(struct vm **ret, int kvm_fd, const struct machine *machine, struct memory *memory,
+int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
 	      const struct vm_ops *ops, void *ops_context, struct error *err)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
-	if (vm == NULL)
+	if (vm == NULL) {
+		if (vm_fd >= 0)
+			close(vm_fd);
 		return error_set(err, ERROR_SYSTEM, "no memory for a machine");
+	}
 	vm->kvm_fd = kvm_fd;
-	vm->fd = -1;
+	vm->fd = vm_fd;
 	vm->machine = *machine;
 	vm->memory = *memory;
 	vm->ops = ops;
@@ -179,16 +194,21 @@ static void kick_all(struct vm *vm)
 		vcpu_kick(&vm->vcpus[i]);
 }
 
-void vm_free(struct vm *vm)
+static void stop(struct vm *vm)
 {
-	if (vm == NULL)
-		return;
 	pthread_mutex_lock(&vm->lock);
 	vm->stop_wanted = true;
 	vm_want_pause(vm, true);
 	kick_all(vm);
 	pthread_cond_broadcast(&vm->changed);
 	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_free(struct vm *vm)
+{
+	if (vm == NULL)
+		return;
+	stop(vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_done(&vm->vcpus[i]);
 	if (vm->fd >= 0)
@@ -205,13 +225,51 @@ void vm_free(struct vm *vm)
 
 /* ---- Running, pausing ---- */
 
-int vm_start(struct vm *vm, struct error *err)
+static int start_from(struct vm *vm, unsigned first, struct error *err)
 {
-	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+	for (unsigned i = first; i < vm->nr_vcpus; i++) {
 		int status = vcpu_start(&vm->vcpus[i], err);
 		if (status < 0)
 			return status;
 	}
+	return 0;
+}
+
+int vm_start(struct vm *vm, struct error *err)
+{
+	return start_from(vm, 0, err);
+}
+
+/* What vm_run() has the worker do. */
+struct control {
+	struct vm *vm;
+	void (*run)(void *context);
+	void *context;
+};
+
+static void do_control(void *arg)
+{
+	const struct control *control = arg;
+	control->run(control->context);
+	stop(control->vm);
+}
+
+int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), void *context, struct error *err)
+{
+	struct control control = { .vm = vm, .run = run, .context = context };
+	sigset_t signals;
+	if (!worker->has_thread)
+		return error_set(err, ERROR_SYSTEM, "the machine's control: its thread could not be started");
+	int status = start_from(vm, 1, err);
+	if (status == 0)
+		status = vcpu_adopt(&vm->vcpus[0], &signals, err);
+	if (status < 0)
+		return status;
+	unsigned job = worker_do(worker, do_control, &control);
+	vm_resume(vm);
+	vcpu_run(&vm->vcpus[0]);
+	worker_wait(worker, job);
+	vcpu_release(&vm->vcpus[0], &signals);
 	return 0;
 }
 

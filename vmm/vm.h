@@ -19,6 +19,7 @@
 #include "memory.h"
 #include "ports.h"
 #include "serial.h"
+#include "worker.h"
 
 #define VM_VCPUS_MAX 16
 
@@ -102,8 +103,10 @@ struct vm_ops {
 	void (*console_wait)(void *context);
 	/* The machine is to pause, or goes on.  Called with vm->lock held.  NULL: nobody waits. */
 	void (*pausing)(void *context, bool is_pausing);
-	/* An exit for --trace-io; NULL: not traced. */
+	/* An exit, where vm->is_traced asks for it. */
 	void (*trace)(void *context, unsigned vcpu, const char *text);
+	/* A step of making the machine is done, for --trace-time: "put", "sregs".  Static texts.  NULL: nobody asks. */
+	void (*step)(void *context, const char *what, const char *name);
 };
 
 struct vm {
@@ -115,8 +118,7 @@ struct vm {
 	 */
 	uint64_t *restored_regs;
 	size_t nr_restored_regs;
-	struct cpuid xsave_layout; /* the host's CPUID leaf 0DH, read when it is first needed */
-	bool xsave_layout_read;
+	struct cpuid xsave_layout; /* cpuid_xsave_layout(); without an entry: nobody asked yet */
 
 	struct vcpu vcpus[VM_VCPUS_MAX];
 	unsigned nr_vcpus;
@@ -129,11 +131,12 @@ struct vm {
 
 	const struct vm_ops *ops;
 	void *ops_context;
+	bool is_traced; /* the owner wants every port and MMIO access (vm_ops.trace): set before the machine runs */
 
 	/* Pausing.  Under lock; changed signals every change. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool pause_wanted, stop_wanted;
+	_Atomic bool pause_wanted, stop_wanted; /* set under lock; between two exits, vCPUs look without it */
 	unsigned nr_parked;
 	int event_fd;           /* an eventfd, readable while a vCPU has an event to report */
 	_Atomic uint64_t exits; /* of all vCPUs together */
@@ -143,15 +146,26 @@ struct vm {
 /*
  * Makes the machine that *machine describes around *memory, whose ownership passes to the VM when it succeeds.
  * vCPUs are in the state that KVM gives them; no CPUID is set; no thread runs.
+ * vm_fd is an empty VM, which belongs to the machine from now on, or is closed; or -1, and one is created.
  */
-int vm_create(struct vm **ret, int kvm_fd, const struct machine *machine, struct memory *memory,
+int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
 	      const struct vm_ops *ops, void *ops_context, struct error *err);
+
+/* Tells a step to the owner (vm_ops.step). */
+void vm_step(const struct vm *vm, const char *what, const char *name);
 
 /* Ends the threads and frees everything.  Takes NULL.  kvm_fd stays open. */
 void vm_free(struct vm *vm);
 
 /* Starts a thread for each vCPU; they are paused. */
 int vm_start(struct vm *vm, struct error *err);
+
+/*
+ * Lets the machine go on, with the calling thread as vCPU 0's, and control() as a job of the worker; when control()
+ * returns, the vCPUs stop, and vm_run() returns.  So a machine that was restored runs at once, where its state is in
+ * the CPU's caches, and no thread has to wake up for it.
+ */
+int vm_run(struct vm *vm, struct worker *worker, void (*control)(void *context), void *context, struct error *err);
 
 /*
  * Pauses all vCPUs and waits until each has finished its pending exit and its fired timer stands in its LAPIC

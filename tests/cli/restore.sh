@@ -28,6 +28,13 @@ expect 1 "$stasis" restore "$file" --without uart
 complains '^allowed: vm uart; left out, as asked$'
 check 'the guest prints something else' cmp -s "$out" "$work/whole"
 
+# When which step was done is told at the end, and changes nothing else.
+expect 1 "$stasis" restore "$file" --trace-time
+check 'the guest prints something else' cmp -s "$out" "$work/whole"
+for step in 'open KVM' 'put sregs' 'read sregs' 'compare' 'enter sandbox' 'first byte'; do
+	complains "^ +[0-9]+\\.[0-9] +[0-9]+\\.[0-9]  $step\$"
+done
+
 # Registers by either way: the same file, and each takes the other's.
 for regs in one-reg msrs; do
 	snapshot "$work/$regs" regs --at checkpoint=1 --regs "$regs"

@@ -30,7 +30,7 @@ static int visit_leaf(const struct schema_leaf *leaf, void *context)
 	struct walk *walk = context;
 	walk->target.leaf = leaf;
 	/* An entry without its key is another entry: that is not a changed field. */
-	if (walk->target.component->shape != COMPONENT_LIST || leaf->offset >= walk->target.component->key_size)
+	if (walk->target.component->shape != COMPONENT_LIST || leaf->offset >= COMPONENT_KEY_SIZE)
 		walk->visit(&walk->target, walk->context);
 	return 0;
 }
@@ -272,7 +272,7 @@ static bool is_kept(struct live *live, const struct target *target, const struct
 	size_t at = target->at + target->leaf->offset;
 	struct buffer got = { 0 };
 	struct error err;
-	if (component_read_back(target->component, live->vm, target->instance, &got, &err) < 0)
+	if (component_read_back(target->component, live->vm, target->instance, UINT8_MAX, &got, &err) < 0)
 		ck_abort_msg("%s", err.text);
 	bool kept = got.size == payload->size && memcmp(got.data + at, payload->data + at, target->leaf->size) == 0;
 	buffer_done(&got);

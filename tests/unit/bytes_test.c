@@ -70,5 +70,27 @@ START_TEST(buffer_keeps_what_it_was_given)
 }
 END_TEST
 
+START_TEST(borrowed_bytes_are_left_alone)
+{
+	uint8_t bytes[4] = { 1, 2, 3, 4 };
+	struct buffer buffer = buffer_borrow((struct bytes){ bytes, sizeof(bytes) });
+	ck_assert_ptr_eq(buffer.data, bytes);
+	ck_assert(buffer_own(&buffer) && buffer_own(&buffer));
+	ck_assert_ptr_ne(buffer.data, bytes);
+	ck_assert_uint_eq(buffer.size, sizeof(bytes));
+	buffer.data[0] = 9;
+	buffer_done(&buffer);
+	buffer = buffer_borrow((struct bytes){ bytes, sizeof(bytes) });
+	ck_assert_ptr_nonnull(buffer_append(&buffer, bytes, 1));
+	ck_assert_uint_eq(buffer.size, sizeof(bytes) + 1);
+	ck_assert_uint_eq(buffer.data[3], 4);
+	buffer_done(&buffer);
+	buffer = buffer_borrow((struct bytes){ bytes, sizeof(bytes) });
+	buffer_done(&buffer);
+	ck_assert_ptr_null(buffer.data);
+	ck_assert_uint_eq(bytes[0], 1);
+}
+END_TEST
+
 UNIT_MAIN("bytes", range_inside_does_not_wrap, overlap_counts_shared_bytes_only, slice_and_read_stay_inside,
-	  zero_looks_at_every_byte, buffer_keeps_what_it_was_given)
+	  zero_looks_at_every_byte, buffer_keeps_what_it_was_given, borrowed_bytes_are_left_alone)

@@ -81,7 +81,7 @@ static const struct vm_ops vm_ops = { .trace = trace };
 
 static void setup(void)
 {
-	vm = (struct vm){ .ops = &vm_ops, .nr_vcpus = 1 };
+	vm = (struct vm){ .ops = &vm_ops, .is_traced = true, .nr_vcpus = 1 };
 	regs = (struct kvm_regs){ 0 };
 	sregs = (struct kvm_sregs){ 0 };
 	is_unreadable = false;

@@ -107,7 +107,7 @@ START_TEST(lists_are_merged_sorted_and_tidied)
 {
 	uint64_t *ids;
 	size_t nr;
-	ck_assert_int_eq(registers_list(&vm, 0, &ids, &nr, &err), 0);
+	ck_assert_int_eq(registers_list(&vm, 0, UINT8_MAX, &ids, &nr, &err), 0);
 	for (size_t i = 1; i < nr; i++)
 		ck_assert_uint_lt(ids[i - 1], ids[i]);
 	static const uint64_t wanted[] = { MSR(0xc0000082), MSR(0x174), MSR(0x277), MSR(0x3a),  MSR(0x200), MSR(0x20f),
@@ -120,7 +120,7 @@ START_TEST(lists_are_merged_sorted_and_tidied)
 	free(ids);
 	/* Without machine checks there are no banks. */
 	model.nr_msrs -= 5;
-	ck_assert_int_eq(registers_list(&vm, 0, &ids, &nr, &err), 0);
+	ck_assert_int_eq(registers_list(&vm, 0, UINT8_MAX, &ids, &nr, &err), 0);
 	ck_assert(!is_in(ids, nr, MSR(0x400)) && is_in(ids, nr, MSR(0x200)));
 	free(ids);
 }
@@ -131,11 +131,11 @@ START_TEST(without_one_reg_there_are_msrs_only)
 	uint64_t *ids;
 	size_t nr;
 	vm.reg_access = KVM_REG_ACCESS_MSRS;
-	ck_assert_int_eq(registers_list(&vm, 0, &ids, &nr, &err), 0);
+	ck_assert_int_eq(registers_list(&vm, 0, UINT8_MAX, &ids, &nr, &err), 0);
 	ck_assert(!is_in(ids, nr, SSP) && is_in(ids, nr, MSR(0x174)));
 	free(ids);
 	model.fail_errno = 5; /* EIO */
-	ck_assert_int_lt(registers_list(&vm, 0, &ids, &nr, &err), 0);
+	ck_assert_int_lt(registers_list(&vm, 0, UINT8_MAX, &ids, &nr, &err), 0);
 }
 END_TEST
 
@@ -166,7 +166,7 @@ START_TEST(what_the_kernel_has_is_saved)
 		ck_assert_uint_eq(saved_value(&saved, MSR(0x201)), UINT64_MAX); /* refused: no state */
 		ck_assert_uint_eq(saved_value(&saved, SSP), forms[i] == KVM_MODEL_MERGED ? 0x7000 : UINT64_MAX);
 		/* Reading back by the cheaper way gives the same. */
-		ck_assert_int_eq(component_read_back(registers, &vm, 0, &back, &err), 0);
+		ck_assert_int_eq(component_read_back(registers, &vm, 0, UINT8_MAX, &back, &err), 0);
 		ck_assert_uint_eq(back.size, saved.size);
 		ck_assert_mem_eq(back.data, saved.data, saved.size);
 		ck_assert_int_eq(component_validate(registers, &vm.machine, 0, buffer_bytes(&saved), &err), 0);
@@ -276,7 +276,7 @@ START_TEST(what_was_restored_is_the_machines_from_then_on)
 	put(&options, STAGE_VCPU, MSR(0xda0), 0x1800);
 	put(&options, STAGE_VCPU, MSR(0x174), 0x175);
 	ck_assert_uint_eq(vm.nr_restored_regs, 2);
-	ck_assert_int_eq(component_read_back(registers, &vm, 0, &saved, &err), 0);
+	ck_assert_int_eq(component_read_back(registers, &vm, 0, UINT8_MAX, &saved, &err), 0);
 	ck_assert_uint_eq(saved_value(&saved, MSR(0xda0)), 0x1800);
 	buffer_done(&saved);
 	ck_assert_int_eq(component_save(registers, &vm, 0, &saved, &err), 0);
