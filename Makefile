@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all demo check check-hosts install clean format lint asan tsan coverage valgrind fuzz session
+.PHONY: all demo check check-hosts install clean format lint asan tsan coverage valgrind fuzz bench session
 
 all:
 	@command -v cmake >/dev/null || { echo "cmake is missing; scripts/install-deps.sh installs what is needed"; exit 1; }
@@ -52,6 +52,16 @@ valgrind:
 SECONDS ?= 60
 fuzz:
 	scripts/fuzz.sh $(SECONDS)
+
+# Measures against the floor and QEMU, and writes the table into docs/PERFORMANCE.md.
+ROUNDS ?= 101
+bench: all
+	@scripts/install-deps.sh bench
+	cmake -S . -B build-bench -DSTASIS_STATIC=ON
+	cmake --build build-bench -j $(JOBS)
+	tests/bench/run.sh $(BUILD) build-bench $(ROUNDS) >build-bench/table.md
+	@scripts/doc-block.sh write docs/PERFORMANCE.md "generated: measurements" <build-bench/table.md
+	@cat build-bench/table.md
 
 # Writes README.md's session and the generated parts of docs/ again.
 session: all

@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/install-deps.sh [demo|check|fuzz|format|lint|valgrind|coverage]...
+# usage: scripts/install-deps.sh [demo|check|fuzz|bench|format|lint|valgrind|coverage]...
 #
 # Looks at what is missing to build Stasis (demo), to test it (check, also with sanitizers), or for the other commands, and
 # installs that with apt.  Where nothing is missing it does nothing and needs no root.
@@ -63,6 +63,10 @@ for purpose in "${@:-demo}"; do
 	demo) to_build ;;
 	check) to_test ;;
 	fuzz) to_fuzz ;;
+	bench)
+		to_build
+		want qemu-system-x86 command -v qemu-system-x86_64
+		;;
 	format) need clang-format-14 command -v clang-format-14 ;;
 	lint) to_lint ;;
 	valgrind)
@@ -83,7 +87,7 @@ done
 [ -n "$needed$wanted" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-	[ -z "$wanted" ] || echo "Missing, so that some tests will be skipped (the names are Debian's):$wanted"
+	[ -z "$wanted" ] || echo "Missing, so that some tests or measurements will be skipped (the names are Debian's):$wanted"
 	[ -z "$needed" ] && exit 0
 	echo "Missing, and this is no system with apt (the names are Debian's):$needed" >&2
 	exit 1
