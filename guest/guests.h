@@ -16,6 +16,7 @@ struct guest {
 	const char *name, *description;
 	bool is_long;    /* a flat long-mode image; else a boot sector */
 	bool is_endless; /* it goes on until it is stopped; else it ends with 0, or with 1 if it found a fault */
+	bool has_checkpoints;
 	unsigned vcpus_min, vcpus_max;      /* how many it makes use of; any more stay asleep */
 	const char *cannot[GUEST_IRQCHIPS]; /* by IRQCHIP_*: why it cannot run there; NULL: it can */
 	const uint8_t *image, *image_end;

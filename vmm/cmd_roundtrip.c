@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "guest/guests.h"
 #include "kvm.h"
 #include "sandbox.h"
 #include "snapshot/compare.h"
@@ -14,13 +15,12 @@
 #include "snapshot/restore.h"
 #include "snapshot/save.h"
 
-#define DEFAULT_GUEST      "regs"
-#define CHECKPOINT_WAIT_US 10000000 /* how long a first checkpoint is waited for, where none was asked for */
-#define DEFAULT_AFTER_US   100000   /* when the snapshot is taken of a guest that makes no checkpoint */
-#define UNTIL_DEFAULT_US   2000000  /* how long both go on, unless told otherwise */
-#define UNTIL_LIMIT_US     60000000 /* the end of waiting for a first byte, or for an exit */
-#define CAPTURE_MAX        (64u << 20)
-#define POLL_MS            10
+#define DEFAULT_GUEST    "regs"
+#define DEFAULT_AFTER_US 100000   /* when the snapshot is taken of a guest that makes no checkpoint until then */
+#define UNTIL_DEFAULT_US 2000000  /* how long both go on, unless told otherwise */
+#define UNTIL_LIMIT_US   60000000 /* the end of waiting for a first byte, or for an exit */
+#define CAPTURE_MAX      (64u << 20)
+#define POLL_MS          10
 
 /* One of the two machines, and what it has printed since the snapshot. */
 struct side {
@@ -98,6 +98,16 @@ static int reached(const struct trigger *at, const struct vm_event *event, bool 
 	default:
 		return error_set(err, ERROR_DIFFERENT, "the guest ended before the snapshot was to be taken (--at)");
 	}
+}
+
+/* A built-in guest that has a checkpoint comes to it, however slow the machine is. */
+static struct trigger moment(const struct options *options)
+{
+	const struct guest *guest = options->guest != NULL ? guest_find(options->guest) : NULL;
+	struct trigger at = options->at;
+	if (at.kind == TRIGGER_NONE && guest != NULL && guest->has_checkpoints)
+		at.kind = TRIGGER_CHECKPOINT;
+	return at;
 }
 
 /* Lets the machine run up to the point that was asked for; it is paused then. */
@@ -367,11 +377,12 @@ static int go(struct roundtrip *trip, struct error *err)
 	struct options with_guest = *trip->options;
 	if (with_guest.guest == NULL && with_guest.nr_arguments == 0)
 		with_guest.guest = DEFAULT_GUEST;
+	const struct trigger at = moment(&with_guest);
 	int status = options_boot(&with_guest, trip->kvm_fd, &side_ops, &trip->first, &trip->first.vm, err);
 	if (status == 0 && !trip->options->no_sandbox) /* before the first thread, so that all have it */
 		status = sandbox_enter(SANDBOX_CREATE | SANDBOX_RESTORE, err);
 	if (status == 0)
-		status = run_to_snapshot(&trip->first, &trip->options->at, err);
+		status = run_to_snapshot(&trip->first, &at, err);
 	if (status == 0)
 		status = make_path(trip, &path, err);
 	if (status == 0)
