@@ -1,5 +1,6 @@
 #include "state.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/ioctl.h>
@@ -271,7 +272,40 @@ static int restore_sregs(struct restore *restore, unsigned instance, enum stage 
 	return 0;
 }
 
-const struct component_ops sregs_ops = { .save = save_sregs, .restore = restore_sregs };
+#define TSS_BUSY_16 3
+#define TSS_BUSY_64 11
+#define EFER_LMA    (1ull << 10)
+#define INTEL_EBX   0x756e6547u /* "Genu", CPUID leaf 0 */
+
+static bool is_intel(void)
+{
+	uint32_t eax, ebx, ecx, edx;
+	__cpuid(0, eax, ebx, ecx, edx);
+	return ebx == INTEL_EBX;
+}
+
+/*
+ * VMX enters a guest in long mode only with a 64-bit TSS in TR (SDM volume 3, 26.3.1.2).  On an AMD CPU a guest that
+ * never loads TR has what INIT put there; on an Intel CPU KVM changes that when the guest goes to long mode
+ * (arch/x86/kvm/vmx/vmx.c, enter_lmode()), and here it comes from an AMD CPU in long mode already.
+ */
+static void make_tss_64(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report)
+{
+	struct kvm_sregs2 *sregs2 = (struct kvm_sregs2 *)(void *)payload;
+	(void)vm;
+	(void)size;
+	if ((sregs2->efer & EFER_LMA) == 0 || sregs2->tr.type != TSS_BUSY_16 || !is_intel())
+		return;
+	sregs2->tr.type = TSS_BUSY_64;
+	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "sregs", .name = "tr.type" };
+	component_where(component_by_name("sregs"), instance, finding.where, sizeof(finding.where));
+	snprintf(finding.left, sizeof(finding.left), "0x%x", TSS_BUSY_16);
+	snprintf(finding.right, sizeof(finding.right), "0x%x", TSS_BUSY_64);
+	snprintf(finding.detail, sizeof(finding.detail), "VMX enters long mode only with a 64-bit TSS");
+	report_add(report, &finding);
+}
+
+const struct component_ops sregs_ops = { .save = save_sregs, .restore = restore_sregs, .translate = make_tss_64 };
 
 /* ---- The time stamp counter ---- */
 

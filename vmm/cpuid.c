@@ -1,7 +1,7 @@
 #include "cpuid.h"
 
 #include <assert.h>
-#include <cpuid.h>
+#include <cpuid.h> /* NOLINT(readability-duplicate-include): the compiler's, not ours */
 #include <string.h>
 #include <unistd.h>
 

@@ -62,10 +62,9 @@ static int overlay_run(struct memory_region *region, uint64_t start, uint64_t si
 	if (region->nr_overlays == MEMORY_OVERLAYS_MAX)
 		return io_pread_full(fd, region->hva + start, size, offset + start) == (ssize_t)size ? 0 : -1;
 	region->nr_overlays++;
-	return mmap(region->hva + start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
-		    (off_t)(offset + start)) == MAP_FAILED
-		       ? -1
-		       : 0;
+	const void *at = mmap(region->hva + start, size, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)(offset + start));
+	return at == MAP_FAILED ? -1 : 0; /* cppcheck-suppress memleak; it is part of the region from then on */
 }
 
 int memory_overlay_file(struct memory *memory, unsigned region, const struct pages *pages, const char *path, int fd,

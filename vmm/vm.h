@@ -161,11 +161,11 @@ void vm_free(struct vm *vm);
 int vm_start(struct vm *vm, struct error *err);
 
 /*
- * Lets the machine go on, with the calling thread as vCPU 0's, and control() as a job of the worker; when control()
+ * Lets the machine go on, with the calling thread as vCPU 0's, and run() as a job of the worker; when run()
  * returns, the vCPUs stop, and vm_run() returns.  So a machine that was restored runs at once, where its state is in
  * the CPU's caches, and no thread has to wake up for it.
  */
-int vm_run(struct vm *vm, struct worker *worker, void (*control)(void *context), void *context, struct error *err);
+int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), void *context, struct error *err);
 
 /*
  * Pauses all vCPUs and waits until each has finished its pending exit and its fired timer stands in its LAPIC

@@ -31,7 +31,6 @@ struct state {
 	struct kvm_mp_state mp_state;
 	struct kvm_sregs sregs;
 	struct kvm_xcrs xcrs;
-	struct kvm_xsave xsave;
 	struct kvm_debugregs debugregs;
 	struct kvm_lapic_state lapic;
 	struct kvm_regs regs;
@@ -39,6 +38,7 @@ struct state {
 	struct kvm_irqchip chips[3];
 	struct kvm_pit_state2 pit;
 	struct kvm_clock_data clock;
+	struct kvm_xsave xsave; /* its size is open */
 };
 /* clang-format on */
 

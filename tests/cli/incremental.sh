@@ -14,7 +14,7 @@ id_of() { # id_of FILE [LINE]
 }
 
 # A chain of four: one part at exact instructions, one part of a guest that runs on.
-expect 0 "$stasis" run --mem 16M --guest memory --append 'pages=700 rounds=9' --snapshot "$a" --at after=300ms
+expect 0 "$stasis" run --mem 16M --guest memory --append 'pages=120 rounds=14 delay=40' --snapshot "$a" --at after=300ms
 expect 0 "$stasis" restore "$a" --incremental --snapshot "$b" --at exits=40
 complains_once "snapshot written to $b"
 expect 1 "$stasis" restore "$b" --incremental --snapshot "$c" --at after=60ms --continue
