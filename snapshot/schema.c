@@ -162,23 +162,27 @@ bool schema_find(const struct schema *schema, const char *name, struct schema_le
 	return schema_walk(schema, visit_find, &find) == 1;
 }
 
-struct name_at {
-	uint32_t offset;
-	char *ret;
-};
-
-static int visit_name_at(const struct schema_leaf *leaf, void *context)
+static void name_at(const struct schema *schema, uint32_t base, uint32_t offset, const char *outer,
+		    char ret[SCHEMA_NAME_MAX])
 {
-	const struct name_at *name = context;
-	if (leaf->offset != name->offset)
-		return 0;
-	memcpy(name->ret, leaf->name, sizeof(leaf->name));
-	return 1;
+	for (uint32_t i = 0; i < schema->nr_fields; i++) {
+		const struct field *field = &schema->fields[i];
+		uint32_t start = base + field->offset;
+		if (offset < start || (offset - start) / field->size >= field->count)
+			continue;
+		uint32_t index = (offset - start) / field->size, at = start + index * field->size;
+		char name[SCHEMA_NAME_MAX];
+		name_element(field, index, outer, name);
+		if (field->sub != NULL)
+			name_at(field->sub, at, offset, name, ret);
+		else if (at == offset)
+			memcpy(ret, name, sizeof(name));
+		return;
+	}
 }
 
 void schema_name_at(const struct schema *schema, uint32_t offset, char ret[SCHEMA_NAME_MAX])
 {
-	struct name_at name = { .offset = offset, .ret = ret };
 	ret[0] = '\0';
-	schema_walk(schema, visit_name_at, &name);
+	name_at(schema, 0, offset, "", ret);
 }
