@@ -320,7 +320,7 @@ static int read_ram_section(struct source *source, const struct memory_range *ra
 			    struct memory *memory, struct error *err)
 {
 	int status = memory_add(memory, range, err);
-	uint8_t *data = malloc(FORMAT_CHUNK);
+	uint8_t *data = malloc(ram_chunk_size(range->size, 0));
 	uint32_t crc = 0;
 	if (status == 0 && data == NULL)
 		status = error_set(err, ERROR_SYSTEM, "%s: no memory for a chunk of RAM", source->name);
@@ -349,7 +349,7 @@ static int read_ram_difference(struct source *source, unsigned region, const str
 			       struct memory *memory, struct error *err)
 {
 	uint64_t start = source->offset, found, nr;
-	uint8_t *data = malloc(FORMAT_CHUNK);
+	uint8_t *data = malloc(ram_chunk_size(range->size, 0));
 	int status = data != NULL ? 0 : error_set(err, ERROR_SYSTEM, "%s: no memory for a chunk of RAM", source->name);
 	for (uint64_t chunk = 0; chunk < ram_chunks(range->size) && status == 0; chunk++) {
 		size_t size = (size_t)ram_chunk_size(range->size, chunk);
