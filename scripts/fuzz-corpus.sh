@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the seeds of the fuzz targets again from real snapshots and images; needs KVM and a build with the tests on.
-# What fuzzing found stays beside them (tests/fuzz/corpus/TARGET/found-*).
+# What fuzzing found stays beside them (tests/fuzz/corpus/TARGET/found-*), and so does what a campaign came to (campaign-*).
 # Usage: scripts/fuzz-corpus.sh [BUILD]
 # shellcheck disable=SC2059 # inputs are written in octal, as printf takes it
 set -eu
@@ -10,9 +10,9 @@ corpus=$root/tests/fuzz/corpus
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-for target in snapshot component records xsave boot reg_name options terminal devices; do
+for target in snapshot component records chain xsave boot reg_name options terminal devices; do
 	mkdir -p "$corpus/$target"
-	find "$corpus/$target" -type f ! -name 'found-*' -delete
+	find "$corpus/$target" -type f ! -name 'found-*' ! -name 'campaign-*' -delete
 done
 
 # snapshot NAME OPTION...: a seed of "snapshot" and one of "component" for each section.
@@ -53,6 +53,16 @@ printf "$end" >"$corpus/records/none"
 printf "$zero$zero$page$zero$end" >"$corpus/records/page"
 printf "$zero$zero\0\40\0\0$zero\0\0\377\377$zero$page$zero$end" >"$corpus/records/all"
 printf "$zero$zero$page\1\0\0\0$end" >"$corpus/records/damaged"
+
+# Flags, the pages of two files, then changes: of the parent's name, and of its id (tests/fuzz/chain.c).
+printf '\20\1\2' >"$corpus/chain/mapped"
+printf '\24\1\2' >"$corpus/chain/copied"
+printf '\21\0\5' >"$corpus/chain/one-parent"
+printf '\22' >"$corpus/chain/whole"
+printf '\20\0\0' >"$corpus/chain/nothing-new"
+printf '\0\1\2\11\1\0\3' >"$corpus/chain/other-name"
+printf '\0\1\2\11\1\0\3\3\60\0\1' >"$corpus/chain/skips-one"
+printf '\0\0\0\12\1\0\2\4\60\0\2' >"$corpus/chain/circle"
 
 # A state in use: XSTATE_BV has x87, SSE and AVX.
 { printf '\1'; head -c 512 /dev/zero; printf '\7'; head -c 3000 /dev/zero; } >"$corpus/xsave/raw"
