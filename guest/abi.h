@@ -20,6 +20,8 @@
 #define KEYBOARD_RESET        0xfe
 #define PORT_RESET            0xcf9 /* write with bit 2 set: reset (PIIX3, RCR) */
 #define RESET_CPU             0x04
+#define PORT_GENERATION       0x520 /* read: 16 bytes that are others in each restored or cloned machine */
+#define PORT_GENERATION_COUNT 16
 
 /*
  * Where a real-mode image is loaded unless told otherwise, with CS:IP = 0:7C00 and DL = 80h, as a BIOS does.

@@ -50,6 +50,7 @@ const struct component component_table[] = {
 
 	{ VM("uart", 96), ALL, AT(VM_LATE), .schema = &serial_schema, .ops = &serial_ops },
 	{ VM("ports", 97), ALL, AT(VM_LATE), .schema = &ports_schema, .ops = &ports_ops },
+	{ VM("generation", 98), ALL, AT(VM_LATE), .is_optional = true, .schema = &generation_schema, .ops = &generation_ops },
 
 	{ VM("clock", 67), ALL, AT(ARM), .schema = &clock_schema, IOCTLS(CLOCK), .ops = &clock_ops },
 	{ VM("pit", 68), .with = WITH_FULL, AT(ARM), .save_rank = -8, .schema = &pit_schema, .ops = &pit_ops },

@@ -5,6 +5,6 @@
 #include "component.h"
 
 extern const struct component_ops machine_ops, cpuid_ops, tsc_ops, sregs_ops, xsave_ops, lapic_ops, registers_ops,
-	nested_ops, serial_ops, ports_ops, clock_ops, pit_ops;
+	nested_ops, serial_ops, ports_ops, clock_ops, pit_ops, generation_ops;
 
 #endif

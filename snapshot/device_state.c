@@ -37,6 +37,13 @@ static const struct field ports_fields[] = {
 const struct schema ports_schema = SCHEMA("ports", sizeof(TYPE), ports_fields);
 #undef TYPE
 
+#define TYPE struct generation_state
+static const struct field generation_fields[] = {
+	FIELD_ARRAY(TYPE, id, .rule = FIELD_VOLATILE, .why = "each machine that is restored has a new one"),
+};
+const struct schema generation_schema = SCHEMA("generation", sizeof(TYPE), generation_fields);
+#undef TYPE
+
 /* clang-format on */
 
 /* ---- Saving and restoring ---- */
@@ -125,3 +132,40 @@ static void mark_restored(const struct vm *vm, unsigned instance, uint8_t *paylo
 const struct component_ops ports_ops = {
 	.save = save_ports, .restore = restore_ports, .validate = validate_ports, .translate = mark_restored
 };
+
+static int save_generation(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
+{
+	(void)instance;
+	if (buffer_append(ret, &vm->generation.state, sizeof(vm->generation.state)) == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
+	return 0;
+}
+
+static int restore_generation(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
+			      struct error *err)
+{
+	(void)instance;
+	(void)stage;
+	(void)err;
+	memcpy(&restore->vm->generation.state, payload.data, sizeof(restore->vm->generation.state));
+	return 0;
+}
+
+/* That is what it is for: no two machines have the same one. */
+static void renew_generation(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size,
+			     struct report *report)
+{
+	(void)vm;
+	(void)instance;
+	(void)size;
+	generation_renew((struct generation_state *)(void *)payload);
+	report_add(report, &(struct finding){ .kind = FINDING_TRANSLATED,
+					      .where = "vm",
+					      .component = "generation",
+					      .name = "id",
+					      .detail = "a new one, so that the guest can tell" });
+}
+
+const struct component_ops generation_ops = { .save = save_generation,
+					      .restore = restore_generation,
+					      .translate = renew_generation };

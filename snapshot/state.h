@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "schema.h"
+#include "vmm/generation.h"
 #include "vmm/kvm_uapi.h"
 #include "vmm/ports.h"
 #include "vmm/serial.h"
@@ -64,7 +65,8 @@ void pit_state_to_kvm(const struct pit_state *state, int64_t now_ns, struct kvm_
 	X(pit, struct pit_state)                                                                                       \
 	X(clock, struct kvm_clock_data)                                                                                \
 	X(serial, struct serial_state)                                                                                 \
-	X(ports, struct ports_state)
+	X(ports, struct ports_state)                                                                                   \
+	X(generation, struct generation_state)
 
 #define STATE_DECLARE(name, type) extern const struct schema name##_schema;
 STATE_SCHEMAS(STATE_DECLARE)

@@ -40,6 +40,11 @@ int memory_add(struct memory *memory, const struct memory_range *range, struct e
 	return status;
 }
 
+int memory_add_copy(struct memory *memory, const struct memory_range *range, struct error *err)
+{
+	return add(memory, range, -1, false, MAP_PRIVATE | MAP_ANONYMOUS, 0, err);
+}
+
 int memory_add_file(struct memory *memory, const struct memory_range *range, const char *path, int fd, uint64_t offset,
 		    struct error *err)
 {

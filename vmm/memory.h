@@ -49,6 +49,9 @@ struct memory {
 /* Adds a region of zero bytes, backed by a memfd and taken from the host page by page as it is touched. */
 int memory_add(struct memory *memory, const struct memory_range *range, struct error *err);
 
+/* Likewise, of anonymous memory: for copies, which no file stands behind. */
+int memory_add_copy(struct memory *memory, const struct memory_range *range, struct error *err);
+
 /* Adds a region that is a private, copy-on-write view of the file at path, open as fd, from offset (whole pages) on. */
 int memory_add_file(struct memory *memory, const struct memory_range *range, const char *path, int fd, uint64_t offset,
 		    struct error *err);

@@ -218,6 +218,20 @@ static int set_incremental(struct options *options, const char *value, struct er
 	return 0;
 }
 
+static int set_rewind_every(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_number(value, &options->rewind_every) || options->rewind_every == 0)
+		return wrong(err, "rewind-every", value, "a number of checkpoints, 1 or more");
+	return 0;
+}
+
+static int set_rewinds(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_number(value, &options->rewinds) || options->rewinds == 0)
+		return wrong(err, "rewinds", value, "a number of rewinds, 1 or more");
+	return 0;
+}
+
 static int set_keep(struct options *options, const char *value, struct error *err)
 {
 	(void)err;
@@ -353,6 +367,9 @@ static const struct {
 	{ "continue", NULL, OPTIONS_SNAPSHOT, set_continue, "let the guest go on after the snapshot" },
 	{ "incremental", NULL, OPTIONS_SNAPSHOT, set_incremental,
 	  "write only what changed since the machine's last snapshot or restore" },
+	{ "rewind-every", "N", OPTIONS_SNAPSHOT, set_rewind_every,
+	  "put the machine back at each N-th checkpoint and at its end: to its first one, or as restored" },
+	{ "rewinds", "COUNT", OPTIONS_SNAPSHOT, set_rewinds, "after so many rewinds, let the guest go on (default: never)" },
 	{ "keep", "FILE", OPTIONS_ROUNDTRIP, set_keep, "keep the snapshot in FILE" },
 	{ "until", "WHEN", OPTIONS_ROUNDTRIP, set_until, "let both machines go on until exit, a time or a number of bytes" },
 	{ "regs", "HOW", OPTIONS_REGS, set_regs, "registers travel by one-reg or msrs (default: one-reg where KVM has it)" },

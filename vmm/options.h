@@ -60,6 +60,8 @@ struct options {
 	const char *snapshot;
 	struct trigger at;
 	bool go_on, incremental;
+	uint64_t rewind_every; /* checkpoints; 0: never */
+	uint64_t rewinds;      /* how often at most; 0: without end */
 	const char *keep;
 	struct until until;
 

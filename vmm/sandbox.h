@@ -12,7 +12,7 @@
 /* What the process still does besides running a guest; bits. */
 enum sandbox_need {
 	SANDBOX_CREATE = 1,  /* it writes snapshots: creates, names and removes files */
-	SANDBOX_RESTORE = 2, /* it makes another machine of one */
+	SANDBOX_RESTORE = 2, /* it makes another machine of one, or puts its own back */
 };
 
 /* Confines all threads of the process; needs: bits of enum sandbox_need. */

@@ -15,6 +15,7 @@
 #include "console.h"
 #include "sandbox.h"
 #include "saving.h"
+#include "snapshot/rewind.h"
 #include "step_times.h"
 #include "terminal.h"
 
@@ -42,6 +43,8 @@ struct session {
 	int64_t progress_us;   /* when its progress was told last; 0: it was not */
 	const char *base_path; /* the snapshot that the machine was restored from, or NULL */
 	uint8_t base_id[IMAGE_ID_SIZE];
+	struct rewind *rewind; /* --rewind-every: the point, once it was reached; else NULL */
+	uint64_t since_rewind; /* checkpoints */
 	bool is_over, is_quit;
 	int status;
 	struct worker worker;
@@ -144,6 +147,12 @@ int session_create(struct session **ret, const struct options *options, bool has
 	if (options->incremental && (options->snapshot == NULL || to_stdout))
 		return error_set(err, ERROR_USAGE,
 				 "--incremental goes with --snapshot FILE; standard output takes whole snapshots only");
+	if (options->rewinds != 0 && options->rewind_every == 0)
+		return error_set(err, ERROR_USAGE, "--rewinds goes with --rewind-every, which says when");
+	if (options->rewind_every != 0 && options->snapshot != NULL)
+		return error_set(
+			err, ERROR_USAGE,
+			"--rewind-every goes without --snapshot: both would need to know what the guest writes");
 	struct session *session = calloc(1, sizeof(*session));
 	if (session == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a session");
@@ -398,6 +407,52 @@ static void handle_key(struct session *session, struct vm *vm, enum terminal_key
 	}
 }
 
+/* After the last rewind: is the machine what it was at the point?  What differs is told; it goes on all the same. */
+static int look_back(struct session *session, struct error *err)
+{
+	struct report report = { 0 };
+	struct rewind_stats stats;
+	int status = rewind_compare(session->rewind, &report, err);
+	rewind_count(session->rewind, &stats);
+	if (status == 0)
+		say(session, "rewound %" PRIu64 " times, %.1f pages each; read back: %zu difference%s", stats.rewinds,
+		    (double)stats.pages / (double)stats.rewinds, report_bad(&report),
+		    report_bad(&report) == 1 ? "" : "s");
+	if (report_bad(&report) > 0)
+		report_print(stderr, &report, false);
+	report_done(&report);
+	return status;
+}
+
+/* Is the machine to be put back once more, with --rewind-every? */
+static bool has_rewinds(const struct session *session)
+{
+	struct rewind_stats stats;
+	if (session->rewind == NULL)
+		return false;
+	rewind_count(session->rewind, &stats);
+	return session->options->rewinds == 0 || stats.rewinds < session->options->rewinds;
+}
+
+static int rewind_machine(struct session *session, struct error *err)
+{
+	session->since_rewind = 0;
+	int status = rewind_to_point(session->rewind, err);
+	if (status == 0 && !has_rewinds(session))
+		status = look_back(session, err);
+	return status;
+}
+
+/* A checkpoint, with --rewind-every: the first is the point, unless the machine was restored. */
+static int rewind_at_checkpoint(struct session *session, struct vm *vm, struct error *err)
+{
+	if (session->rewind == NULL)
+		return rewind_create(&session->rewind, vm, err);
+	if (!has_rewinds(session) || ++session->since_rewind < session->options->rewind_every)
+		return 0;
+	return rewind_machine(session, err);
+}
+
 static int handle_event(struct session *session, struct vm *vm, const struct vm_event *event, struct error *err)
 {
 	const struct trigger *at = &session->options->at;
@@ -405,10 +460,13 @@ static int handle_event(struct session *session, struct vm *vm, const struct vm_
 	case VM_EVENT_CHECKPOINT:
 		if (at->kind == TRIGGER_CHECKPOINT && !session->taken && (!at->has_value || at->value == event->value))
 			return trigger(session, vm, err);
-		return 0;
+		return session->options->rewind_every != 0 ? rewind_at_checkpoint(session, vm, err) : 0;
 	case VM_EVENT_EXITS:
 		return trigger(session, vm, err);
-	case VM_EVENT_EXIT: /* as QEMU's isa-debug-exit: never 0 */
+	case VM_EVENT_EXIT:
+		if (has_rewinds(session))
+			return rewind_machine(session, err);
+		/* As QEMU's isa-debug-exit: never 0. */
 		session->is_over = true;
 		session->status = (int)((event->value << 1 | 1) & 0xff);
 		return 0;
@@ -581,6 +639,15 @@ static int start_tracking(struct session *session, struct vm *vm, struct error *
 	return status;
 }
 
+/* While the machine is still there. */
+static void end_watching(struct session *session)
+{
+	track_free(session->track);
+	session->track = NULL;
+	rewind_free(session->rewind);
+	session->rewind = NULL;
+}
+
 static void control(void *context)
 {
 	struct run *run = context;
@@ -601,6 +668,8 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 		vm->exits_wanted = session->options->at.value;
 	vm->is_traced = session->options->trace_io;
 	int status = session->options->incremental ? start_tracking(session, vm, err) : 0;
+	if (status == 0 && session->options->rewind_every != 0 && session->base_path != NULL)
+		status = rewind_create(&session->rewind, vm, err);
 	if (status == 0) {
 		session_confine(session);
 		status = wait_for_sandbox(session, err);
@@ -612,8 +681,7 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 		*err = run.error;
 		status = run.status;
 	}
-	track_free(session->track);
-	session->track = NULL;
+	end_watching(session);
 	if (status == 0)
 		*ret_status = session->status;
 	return status;

@@ -63,7 +63,8 @@ void vcpu_report(struct vcpu *vcpu, enum vm_event_kind kind, uint32_t value, con
 		vcpu->event = (struct vm_event){ .kind = kind, .vcpu = vcpu->id, .value = value };
 		if (error != NULL)
 			vcpu->event.error = *error;
-		eventfd_write(vm->event_fd, 1);
+		if (!vcpu->is_here)
+			eventfd_write(vm->event_fd, 1);
 	}
 	if (!vm->pause_wanted) {
 		vm_want_pause(vm, true);
@@ -141,17 +142,21 @@ static void deliver_timer(struct vcpu *vcpu, unsigned *exits)
 	vcpu->timer_count = has_lapic ? lapic_get(&lapic, LAPIC_TMCCT) : 0;
 }
 
-/*
- * Makes the vCPU's state complete.  An exit's instruction is finished by the next KVM_RUN, which immediate_exit ends
- * before the guest goes on.
- */
-static void finish_exits(struct vcpu *vcpu)
+/* An exit's instruction is finished by the next KVM_RUN, which immediate_exit ends before the guest goes on. */
+static unsigned finish_instruction(struct vcpu *vcpu)
 {
 	unsigned exits = 0;
 	vcpu->run->immediate_exit = 1;
 	while (!run_once(vcpu) && exits < FINISH_EXITS_MAX)
 		exits++;
 	vcpu->run->immediate_exit = 0;
+	return exits;
+}
+
+/* Makes the vCPU's state complete. */
+static void finish_exits(struct vcpu *vcpu)
+{
+	unsigned exits = finish_instruction(vcpu);
 	deliver_timer(vcpu, &exits);
 	vcpu->has_run = false;
 }
@@ -245,6 +250,38 @@ void vcpu_release(struct vcpu *vcpu, const sigset_t *before)
 	take_kicks();
 	vcpu->has_thread = false;
 	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+int vcpu_start_here(struct vcpu *vcpu, struct error *err)
+{
+	sigset_t kick, before;
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &kick, &before);
+	if (set_signal_mask(vcpu, &before) < 0)
+		return error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
+	vcpu->is_here = true;
+	return 0;
+}
+
+bool vcpu_run_here(struct vcpu *vcpu)
+{
+	while (vcpu->event.kind == VM_EVENT_NONE)
+		if (run_once(vcpu) && vcpu->event.kind == VM_EVENT_NONE)
+			return false;
+	return true;
+}
+
+void vcpu_finish_here(struct vcpu *vcpu)
+{
+	if (vcpu->has_run)
+		finish_exits(vcpu);
+}
+
+void vcpu_finish_exit(struct vcpu *vcpu)
+{
+	finish_instruction(vcpu);
+	vcpu->has_run = false;
 }
 
 void vcpu_done(struct vcpu *vcpu)

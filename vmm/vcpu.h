@@ -29,6 +29,18 @@ void vcpu_run(struct vcpu *vcpu);
 /* The calling thread is the vCPU's no longer. */
 void vcpu_release(struct vcpu *vcpu, const sigset_t *before);
 
+/* Instead: it runs in the calling thread whenever vcpu_run_here() is called. */
+int vcpu_start_here(struct vcpu *vcpu, struct error *err);
+
+/* Runs it in the calling thread until it has something to report: true; or until a signal came: false. */
+bool vcpu_run_here(struct vcpu *vcpu);
+
+/* Of a vCPU that runs here: finishes its exit, so that all of its state is in what KVM's ioctls return. */
+void vcpu_finish_here(struct vcpu *vcpu);
+
+/* Only the exit itself: what KVM would do at the next KVM_RUN to finish its instruction is done. */
+void vcpu_finish_exit(struct vcpu *vcpu);
+
 /* Fetches its thread out of KVM_RUN. */
 void vcpu_kick(struct vcpu *vcpu);
 

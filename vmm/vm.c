@@ -58,6 +58,7 @@ static void create_devices(struct vm *vm)
 	serial_init(&vm->serial, &serial_ops, vm);
 	bus_add(&vm->bus, "uart", PORT_UART, PORT_UART_COUNT, &serial_bus_ops, &vm->serial);
 	ports_init(&vm->ports, &ports_ops, vm, &vm->bus);
+	generation_init(&vm->generation, &vm->bus);
 }
 
 /* ---- Making a machine ---- */
@@ -294,8 +295,29 @@ void vm_want_pause(struct vm *vm, bool is_wanted)
 		vm->ops->pausing(vm->ops_context, is_wanted);
 }
 
+int vm_start_here(struct vm *vm, struct error *err)
+{
+	if (vm->nr_vcpus != 1)
+		return error_set(err, ERROR_USAGE, "%u vCPUs: only one can run in its owner's thread", vm->nr_vcpus);
+	return vcpu_start_here(&vm->vcpus[0], err);
+}
+
+bool vm_run_here(struct vm *vm, struct vm_event *ret)
+{
+	struct vcpu *vcpu = &vm->vcpus[0];
+	if (!vcpu_run_here(vcpu))
+		return false;
+	*ret = vcpu->event;
+	vcpu->event.kind = VM_EVENT_NONE;
+	return true;
+}
+
 void vm_pause(struct vm *vm)
 {
+	if (vm->vcpus[0].is_here) {
+		vcpu_finish_here(&vm->vcpus[0]);
+		return;
+	}
 	pthread_mutex_lock(&vm->lock);
 	vm_want_pause(vm, true);
 	kick_all(vm);
@@ -339,6 +361,17 @@ bool vm_take_event(struct vm *vm, struct vm_event *ret)
 	}
 	pthread_mutex_unlock(&vm->lock);
 	return vcpu != NULL;
+}
+
+void vm_drop_events(struct vm *vm)
+{
+	eventfd_t ignored;
+	pthread_mutex_lock(&vm->lock);
+	if (find_event(vm) != NULL && !vm->vcpus[0].is_here)
+		eventfd_read(vm->event_fd, &ignored);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vm->vcpus[i].event.kind = VM_EVENT_NONE;
+	pthread_mutex_unlock(&vm->lock);
 }
 
 bool vm_wait(struct vm *vm, int timeout_ms, struct vm_event *ret)

@@ -13,6 +13,7 @@
 #include "bus.h"
 #include "cpuid.h"
 #include "error.h"
+#include "generation.h"
 #include "guest/abi.h"
 #include "kvm.h"
 #include "kvm_reg.h"
@@ -85,6 +86,7 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool has_thread;
+	bool is_here;          /* it runs in its owner's thread (vm_start_here()) */
 	struct cpuid cpuid;    /* as it was set */
 	bool has_run;          /* it has been in KVM_RUN since it was last parked */
 	struct vm_event event; /* under vm->lock: what it has to report */
@@ -126,6 +128,7 @@ struct vm {
 	struct bus bus;
 	struct serial serial;
 	struct ports ports;
+	struct generation generation;
 	pthread_mutex_t device_lock; /* devices are used by one thread at a time */
 	struct vcpu *device_vcpu;    /* under device_lock: whose access a device is handling */
 
@@ -168,6 +171,19 @@ int vm_start(struct vm *vm, struct error *err);
 int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), void *context, struct error *err);
 
 /*
+ * Instead of vm_start(), for a machine of one vCPU: it runs in the calling thread, in vm_run_here(), which saves the
+ * ways between threads.  From here on the thread blocks the signal that vCPUs are kicked with.
+ */
+int vm_start_here(struct vm *vm, struct error *err);
+
+/*
+ * Runs until the machine stops itself: true, and *ret is the event; false where a signal handler ran instead (a
+ * timeout, say).  The exit that stopped it is not finished: vm_pause() does that, where its state is to be read, and a
+ * rewind (snapshot/rewind.h) needs no such thing.
+ */
+bool vm_run_here(struct vm *vm, struct vm_event *ret);
+
+/*
  * Pauses all vCPUs and waits until each has finished its pending exit and its fired timer stands in its LAPIC
  * (KVM.md 2): all state is then in what KVM's ioctls return.  Pausing a paused machine does nothing.
  */
@@ -187,6 +203,9 @@ bool vm_wait(struct vm *vm, int timeout_ms, struct vm_event *ret);
 
 /* Without waiting: the event that there is.  The machine is paused if there was one. */
 bool vm_take_event(struct vm *vm, struct vm_event *ret);
+
+/* Forgets what the vCPUs of a paused machine have to report. */
+void vm_drop_events(struct vm *vm);
 
 /* Gives input to the UART; returns how many bytes it took. */
 size_t vm_input(struct vm *vm, const uint8_t *data, size_t size);

@@ -27,6 +27,7 @@ RAM_CHECKSUMS, PARENT, RAM_PAGES = 0xff01, 0xff02, 0xff03
 FRAMES = {RAM_CHECKSUMS: "ram-checksums", PARENT: "parent", RAM_PAGES: "ram-pages"}
 RAM_PLACED = 2  # the version of a RAM section that may start anywhere behind the state
 PARENT_NAME_MAX = 4095
+OPTIONAL = (NESTED, 98)  # a file may lack them
 VCPU, VM = True, False
 ANY, LAPIC, FULL = (0, 1, 2), (1, 2), (2,)
 
@@ -52,6 +53,7 @@ COMPONENTS = {
     68: ("pit", VM, FULL, 112),
     96: ("uart", VM, ANY, 32),
     97: ("ports", VM, ANY, 8),
+    98: ("generation", VM, ANY, 16),
 }
 NEVER_REGISTERS = [0x2030000200000000 + msr for msr in (0x10, 0x1B, 0xC0000080, 0x4B564DFF)]
 
@@ -236,7 +238,7 @@ def check_presence(payloads, nr_vcpus, irqchip):
         number = (nr_vcpus if per_vcpu else 1) if irqchip in controllers else 0
         found = {instance for (which, instance) in payloads if which == component}
         expect(found <= set(range(number)), f"section {name} belongs to nothing in this machine")
-        expect(component == NESTED or len(found) == number, f"section {name} is missing")
+        expect(component in OPTIONAL or len(found) == number, f"section {name} is missing")
 
 
 def read_parent(payloads, ranges, is_incremental):

@@ -198,7 +198,7 @@ static const struct damage damages[] = {
 	{ "length behind the file", ENTRY_FIELD(UART, length), UINT64_MAX - 100, true, -ERROR_DATA, "ends behind the file's" },
 	{ "section twice", ENTRY_FIELD(XCRS, component), SREGS, true, -ERROR_DATA, "are both component 35, instance 0" },
 	{ "gap in state", AFTER, MP_STATE, 3, 1, 1, false, -ERROR_DATA, "the bytes in front of section events are not zero" },
-	{ "gap before RAM", AFTER, CHECKSUMS, 100, 1, 1, false, -ERROR_DATA, "the bytes in front of RAM are not zero" },
+	{ "gap before RAM", AFTER, CHECKSUMS, 8, 1, 1, false, -ERROR_DATA, "the bytes in front of RAM are not zero" },
 	{ "section checksum", PAYLOAD, REGS, 5, 1, 0, false, -ERROR_DATA, "damaged: section regs, instance 0, checksum" },
 	{ "no section machine", ENTRY_FIELD(MACHINE, instance), 1, true, -ERROR_DATA, "section machine is missing" },
 	{ "no section regs", ENTRY_FIELD(REGS, instance), 1, true, -ERROR_DATA, "section regs of vcpu0 is missing" },
