@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "snapshot/rewind.h"
+#include "snapshot/xsave_state.h"
 
 #define ROUNDS     3    /* at each checkpoint of a guest */
 #define MANY       4000 /* rewinds of the small guest; STASIS_REWINDS of the environment instead */
@@ -200,6 +201,11 @@ START_TEST(every_component_is_put_back)
 		ck_abort_msg("%s has no checkpoint", kind->guest);
 	machine_run(other, &checkpoint);
 	image_take(other, &later);
+	/* What the guests hold all along, so that it differs, too. */
+	struct xsave_state *xsave = (void *)image_payload(&later, "xsave", 0);
+	xsave->xmm[0][0] ^= 1;
+	xsave->xstate_bv |= XFEATURE_BIT(XFEATURE_SSE);
+	((struct kvm_debugregs *)(void *)image_payload(&later, "debugregs", 0))->db[0] ^= 0x1000;
 	struct rewind *rewind = point_take(vm, kind->guest);
 	restore_begin(vm, &later, &report, &restore);
 	for (size_t i = 0; i < later.nr_sections; i++) {
