@@ -88,13 +88,24 @@ static int try_input(struct vm *vm, struct rewind *rewind, const uint8_t input[I
 	return rewind_to_point(rewind, err);
 }
 
+/* A generator of numbers that is the same everywhere: xorshift64 (Marsaglia 2003). */
+static uint64_t number = 1;
+
+static uint8_t next_number(void)
+{
+	number ^= number << 13;
+	number ^= number >> 7;
+	number ^= number << 17;
+	return (uint8_t)(number >> 32);
+}
+
 static int fuzz(struct vm *vm, struct rewind *rewind, struct error *err)
 {
 	uint8_t best[INPUT_SIZE] = { 0 }, input[INPUT_SIZE];
 	uint32_t best_verdict = 0, verdict;
 	for (unsigned long tries = 1; tries <= TRIES_MAX; tries++) {
 		memcpy(input, best, INPUT_SIZE);
-		input[(unsigned)rand() % INPUT_SIZE] = (uint8_t)rand();
+		input[next_number() % INPUT_SIZE] = next_number();
 		int status = try_input(vm, rewind, input, &verdict, err);
 		if (status < 0)
 			return status;
@@ -114,7 +125,8 @@ int main(int argc, char **argv)
 	struct error err;
 	struct vm *vm = NULL;
 	struct rewind *rewind = NULL;
-	srand(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 1);
+	if (argc > 1)
+		number = strtoull(argv[1], NULL, 0) | 1;
 	int kvm_fd = kvm_open(&err), status = kvm_fd;
 	if (status >= 0)
 		status = boot_to_checkpoint(kvm_fd, &vm, &err);

@@ -17,6 +17,7 @@ build $folder gcc -DSTASIS_SANITIZE="$1"
 # The crashes that tests provoke are the program's own to handle.
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0
 export TSAN_OPTIONS=$ASAN_OPTIONS
+export CK_TIMEOUT_MULTIPLIER=3 # they are slow
 run_tests $folder || status=1
 summary || status=1
 exit $status

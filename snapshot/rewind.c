@@ -424,7 +424,7 @@ static int keep_riding(struct rewind *rewind, unsigned instance, struct error *e
 	struct kept_vcpu *kept = &rewind->vcpus[instance];
 	struct vcpu *vcpu = &rewind->vm->vcpus[instance];
 	int has = kvm_capability(rewind->vm->fd, KVM_CAP_SYNC_REGS);
-	if (!vcpu->is_here || (has & SYNCED) != SYNCED)
+	if (!vcpu->is_here || ((unsigned)has & SYNCED) != SYNCED)
 		return 0;
 	if (kvm_call(vcpu->fd, KVM_GET_SREGS, &kept->sregs) < 0)
 		return error_errno(err, ERROR_SYSTEM, "KVM_GET_SREGS");

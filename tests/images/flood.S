@@ -1,6 +1,6 @@
 /*
  * A 64-bit ELF image that prints the alphabet without a break, a line of 27 bytes each time.  The command line's first
- * byte: e, it ends after FLOOD_LINES lines; s, the same by string instructions; else it never ends.
+ * byte: e, it ends after FLOOD_LINES lines; s, it goes by string instructions; where it is not e it never ends.
  */
 #include "image.h"
 
@@ -23,10 +23,10 @@ bytes:	lodsb
 	loop	bytes
 	cmp	$'e', %bl
 	jne	lines
-	jmp	count
-string:	rep outsb
-count:	dec	%ebp
+	dec	%ebp
 	jnz	lines
 	exit
+string:	rep outsb
+	jmp	lines
 
 line:	.ascii	"abcdefghijklmnopqrstuvwxyz\n"

@@ -173,8 +173,8 @@ static void rewind_often(const struct machine_kind *kind)
 	rewind_count(rewind, &stats);
 	ck_assert_uint_eq(stats.rewinds, many);
 	ck_assert_uint_eq(stats.pages, many * MANY_PAGES);
-	printf("%s: %lu rewinds of %u pages, %.3f components each\n", irqchip_name(kind->irqchip), many, MANY_PAGES,
-	       (double)stats.components / (double)many);
+	printf("%s: %lu rewinds of %u pages, %.3f components each\n", irqchip_name(kind->irqchip), many,
+	       (unsigned)MANY_PAGES, (double)stats.components / (double)many);
 	rewind_free(rewind);
 	machine_free(vm);
 }
