@@ -335,6 +335,9 @@ static struct vcpu *find_event(struct vm *vm)
 
 void vm_resume(struct vm *vm)
 {
+	/* It runs: KVM_KVMCLOCK_CTRL would wait for the end of KVM_RUN, for ever where the guest has halted. */
+	if (!vm->pause_wanted)
+		return;
 	/* EINVAL where the guest has no kvm-clock: harmless. */
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		kvm_call_value(vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);

@@ -192,7 +192,10 @@ void vm_pause(struct vm *vm);
 /* For vcpu.c, under vm->lock: what becomes of pause_wanted, and whoever waits for the console learns it. */
 void vm_want_pause(struct vm *vm, bool is_wanted);
 
-/* Lets the vCPUs go on.  Tells KVM that the guest was stopped on purpose (KVM_KVMCLOCK_CTRL). */
+/*
+ * Lets the vCPUs go on.  Tells KVM that the guest was stopped on purpose (KVM_KVMCLOCK_CTRL).  Resuming a machine that
+ * runs does nothing.
+ */
 void vm_resume(struct vm *vm);
 
 /*

@@ -318,6 +318,22 @@ START_TEST(a_machine_stands_still_until_all_events_are_taken)
 }
 END_TEST
 
+/* A halted guest has no exits: what waits for one of its vCPU's waits for ever. */
+START_TEST(a_running_machine_is_resumed_at_once)
+{
+	static const uint8_t hlt[] = { 0xf4 };
+	struct error err;
+	struct vm *vm = machine_boot_image(&(struct machine_kind){ "hlt", IRQCHIP_FULL, 1 },
+					   (struct bytes){ .data = hlt, .size = sizeof(hlt) }, BOOT_FLAT_LONG);
+	ck_assert_int_eq(vm_start(vm, &err), 0);
+	vm_resume(vm);
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* it halts */
+	vm_resume(vm);
+	vm_pause(vm);
+	machine_free(vm);
+}
+END_TEST
+
 int main(void)
 {
 	const struct kvm_test tests[] = {
@@ -326,6 +342,7 @@ int main(void)
 		{ input_is_neither_lost_nor_doubled, 1 },
 		{ events_of_two_vcpus_are_both_reported, 1 },
 		{ a_machine_stands_still_until_all_events_are_taken, 1 },
+		{ a_running_machine_is_resumed_at_once, 1 },
 	};
 	return kvm_test_main("pause", tests, ARRAY_SIZE(tests));
 }
