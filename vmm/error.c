@@ -7,24 +7,44 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const int exit_status[ERROR_CODES] = {
-	[ERROR_NONE] = EX_OK,
-	[ERROR_DIFFERENT] = 1,
-	[ERROR_USAGE] = EX_USAGE,
-	[ERROR_DATA] = EX_DATAERR,
-	[ERROR_VERSION] = EX_DATAERR,
-	[ERROR_NO_INPUT] = EX_NOINPUT,
-	[ERROR_NO_KVM] = EX_UNAVAILABLE,
-	[ERROR_INTERNAL] = EX_SOFTWARE,
-	[ERROR_SYSTEM] = EX_OSERR,
-	[ERROR_CREATE] = EX_CANTCREAT,
-	[ERROR_IO] = EX_IOERR,
-	[ERROR_PERMISSION] = EX_NOPERM,
+static const struct {
+	const char *name;
+	int exit_status;
+} codes[ERROR_CODES] = {
+	[ERROR_NONE] = { "none", EX_OK },
+	[ERROR_DIFFERENT] = { "different", 1 },
+	[ERROR_USAGE] = { "usage", EX_USAGE },
+	[ERROR_DATA] = { "data", EX_DATAERR },
+	[ERROR_VERSION] = { "version", EX_DATAERR },
+	[ERROR_NO_INPUT] = { "no-input", EX_NOINPUT },
+	[ERROR_NO_KVM] = { "no-kvm", EX_UNAVAILABLE },
+	[ERROR_INTERNAL] = { "internal", EX_SOFTWARE },
+	[ERROR_SYSTEM] = { "system", EX_OSERR },
+	[ERROR_CREATE] = { "create", EX_CANTCREAT },
+	[ERROR_IO] = { "io", EX_IOERR },
+	[ERROR_PERMISSION] = { "permission", EX_NOPERM },
+	[ERROR_NOT_NOW] = { "not-now", EX_TEMPFAIL },
 };
+
+const char *error_code_name(enum error_code code)
+{
+	return codes[code].name;
+}
+
+bool error_code_parse(const char *name, enum error_code *ret)
+{
+	for (unsigned i = 0; i < ERROR_CODES; i++) {
+		if (strcmp(codes[i].name, name) == 0) {
+			*ret = (enum error_code)i;
+			return true;
+		}
+	}
+	return false;
+}
 
 int error_exit_status(enum error_code code)
 {
-	return exit_status[code];
+	return codes[code].exit_status;
 }
 
 enum error_code error_code_of_open(int errno_value)

@@ -6,6 +6,7 @@
 #define STASIS_VMM_ERROR_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum error_code {
@@ -21,6 +22,7 @@ enum error_code {
 	ERROR_CREATE,     /* an output file cannot be created */
 	ERROR_IO,         /* reading or writing failed half way */
 	ERROR_PERMISSION, /* not allowed */
+	ERROR_NOT_NOW,    /* something else is under way, or it was given up: later it may succeed */
 	ERROR_CODES
 };
 
@@ -58,6 +60,10 @@ static inline int error_status(int status)
 
 /* The code for an errno of open(2) or stat(2) on an input file: no input, no permission, or otherwise. */
 enum error_code error_code_of_open(int errno_value);
+
+/* A code's name in the control protocol, "no-input"; and back: false where there is no such name. */
+const char *error_code_name(enum error_code code);
+bool error_code_parse(const char *name, enum error_code *ret);
 
 /* The process exit status for a code: 0, 1, or a value of sysexits.h (CLI contract). */
 int error_exit_status(enum error_code code);

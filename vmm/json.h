@@ -1,6 +1,9 @@
 /*
  * Writing JSON (RFC 8259): commas, quotes and escapes are seen to here.  A name of NULL is for members of arrays
  * and for the document itself.
+ *
+ * A document is ASCII.  Strings are UTF-8; a byte that is not, as names of files may have, stands as \udc80 to \udcff,
+ * as Python's surrogateescape has it, so that it can be told back.  json_read.h reads it.
  */
 #ifndef STASIS_VMM_JSON_H
 #define STASIS_VMM_JSON_H

@@ -42,4 +42,19 @@ START_TEST(no_control_character_reaches_a_terminal)
 }
 END_TEST
 
-UNIT_MAIN("error", an_error_is_its_code_and_one_text, a_long_text_is_cut, no_control_character_reaches_a_terminal)
+START_TEST(every_code_has_a_name_of_its_own)
+{
+	for (unsigned i = 0; i < ERROR_CODES; i++) {
+		enum error_code code = ERROR_CODES;
+		ck_assert_ptr_nonnull(error_code_name((enum error_code)i));
+		ck_assert(error_code_parse(error_code_name((enum error_code)i), &code));
+		ck_assert_uint_eq(code, i);
+		ck_assert_int_eq(error_exit_status((enum error_code)i) == 0, i == ERROR_NONE);
+	}
+	enum error_code code;
+	ck_assert(!error_code_parse("nobody", &code));
+}
+END_TEST
+
+UNIT_MAIN("error", every_code_has_a_name_of_its_own, an_error_is_its_code_and_one_text, a_long_text_is_cut,
+	  no_control_character_reaches_a_terminal)

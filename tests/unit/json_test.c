@@ -67,7 +67,7 @@ START_TEST(objects_and_arrays_nest)
 }
 END_TEST
 
-/* A string may hold any byte, as file names may: the document stays ASCII. */
+/* A string may hold any byte, as file names may: the document stays ASCII, and what is UTF-8 is its code points. */
 START_TEST(strings_are_escaped)
 {
 	struct document document;
@@ -75,11 +75,11 @@ START_TEST(strings_are_escaped)
 	json_object_begin(&document.json, NULL);
 	json_string(&document.json, "q\"", "a\"b\\c/d");
 	json_string(&document.json, "control", "\n\t\x01\x1f\x7f~ ");
-	json_string(&document.json, "high", "\x80\xff");
+	json_string(&document.json, "high", "\x80\xff\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
 	json_string(&document.json, "empty", "");
 	json_object_end(&document.json);
 	assert_document(&document, "{\"q\\\"\":\"a\\\"b\\\\c/d\",\"control\":\"\\u000a\\u0009\\u0001\\u001f\\u007f~ \","
-				   "\"high\":\"\\u0080\\u00ff\",\"empty\":\"\"}");
+				   "\"high\":\"\\udc80\\udcff\\u00e9\\u20ac\\ud83d\\ude00\",\"empty\":\"\"}");
 }
 END_TEST
 
