@@ -71,14 +71,15 @@ static int begin_round_0(struct live *live, struct error *err)
 	return 0;
 }
 
-int live_begin(struct live **ret, struct vm *vm, struct track *track, const char *path, struct error *err)
+int live_begin(struct live **ret, struct vm *vm, struct track *track, bool is_incremental, const char *path,
+	       struct error *err)
 {
 	struct live *live = calloc(1, sizeof(*live));
 	if (live == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot");
 	live->vm = vm;
 	live->track = track;
-	live->is_incremental = track != NULL && track->base_path != NULL;
+	live->is_incremental = is_incremental && track != NULL && track->base_path != NULL;
 	live->path = strdup(path);
 	int status = live->path != NULL ? 0 : error_set(err, ERROR_SYSTEM, "no memory for a snapshot's name");
 	if (status == 0 && track != NULL)

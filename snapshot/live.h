@@ -21,10 +21,12 @@ struct live_progress {
 };
 
 /*
- * Starts a snapshot of a machine, which runs, to the file path.  track may be NULL; with a base it makes an incremental
- * one.  The machine must not be snapshotted otherwise before live_free().
+ * Starts a snapshot of a machine, which runs or is paused, to the file path.  track may be NULL; with one that has a
+ * base, is_incremental makes it a difference to that, and else it is whole.  The machine must not be snapshotted
+ * otherwise before live_free().
  */
-int live_begin(struct live **ret, struct vm *vm, struct track *track, const char *path, struct error *err);
+int live_begin(struct live **ret, struct vm *vm, struct track *track, bool is_incremental, const char *path,
+	       struct error *err);
 
 /* Writes a piece of RAM.  *ret_ready: it is time for live_take(); another step would make it no shorter. */
 int live_step(struct live *live, bool *ret_ready, struct error *err);

@@ -103,7 +103,7 @@ const struct command command_restore = {
 	.arguments = "FILE",
 	.summary = "restore a snapshot, verify it by reading it back, and let it go on",
 	.options = OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RESTORE | OPTIONS_MEMORY | OPTIONS_RUNNING |
-		   OPTIONS_CONSOLE | OPTIONS_TIME,
+		   OPTIONS_CONSOLE | OPTIONS_CONTROL | OPTIONS_TIME,
 	.arguments_min = 1,
 	.arguments_max = 1,
 	.run = restore,

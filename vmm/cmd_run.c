@@ -26,7 +26,8 @@ const struct command command_run = {
 	.name = "run",
 	.arguments = "[IMAGE]",
 	.summary = "boot an image or a built-in guest; its console is the terminal",
-	.options = OPTIONS_MACHINE | OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RUNNING | OPTIONS_CONSOLE,
+	.options =
+		OPTIONS_MACHINE | OPTIONS_REGS | OPTIONS_SNAPSHOT | OPTIONS_RUNNING | OPTIONS_CONSOLE | OPTIONS_CONTROL,
 	.arguments_max = 1,
 	.run = run,
 };

@@ -15,12 +15,13 @@ struct command {
 	const char *name, *arguments, *summary;
 	unsigned options; /* OPTIONS_* */
 	unsigned arguments_min, arguments_max;
+	void (*print_more)(FILE *out); /* what --help has between summary and options; NULL: nothing */
 	/* 0, with *ret_status the process's exit status; or a negative code, whose error main() prints. */
 	int (*run)(const struct options *options, int *ret_status, struct error *err);
 };
 
 extern const struct command command_run, command_roundtrip, command_restore, command_compare, command_inspect,
-	command_verify, command_check, command_flatten, command_host, command_guests;
+	command_verify, command_check, command_flatten, command_host, command_guests, command_ctl;
 
 /* Prints "stasis: ..." on standard error. */
 void message(const char *format, ...) __attribute__((format(printf, 1, 2)));

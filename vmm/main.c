@@ -5,8 +5,8 @@
 #include "crash.h"
 
 static const struct command *const commands[] = {
-	&command_run,    &command_roundtrip, &command_restore, &command_compare, &command_inspect,
-	&command_verify, &command_check,     &command_flatten, &command_host,    &command_guests,
+	&command_run,   &command_roundtrip, &command_restore, &command_compare, &command_inspect, &command_verify,
+	&command_check, &command_flatten,   &command_host,    &command_guests,  &command_ctl,
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -28,6 +28,8 @@ static void print_help(const struct command *command)
 {
 	printf("usage: stasis %s%s%s%s\n\n%s.\n\n", command->name, command->options != 0 ? " [OPTIONS]" : "",
 	       command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
+	if (command->print_more != NULL)
+		command->print_more(stdout);
 	options_print_help(stdout, command->options);
 }
 

@@ -218,6 +218,29 @@ static int set_incremental(struct options *options, const char *value, struct er
 	return 0;
 }
 
+static int set_control(struct options *options, const char *value, struct error *err)
+{
+	(void)err;
+	options->control = value;
+	return 0;
+}
+
+static int set_point(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->set_point = true;
+	return 0;
+}
+
+static int drop_point(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->drop_point = true;
+	return 0;
+}
+
 static int set_rewind_every(struct options *options, const char *value, struct error *err)
 {
 	if (!parse_number(value, &options->rewind_every) || options->rewind_every == 0)
@@ -365,8 +388,11 @@ static const struct {
 	{ "at", "WHEN", OPTIONS_SNAPSHOT | OPTIONS_ROUNDTRIP, set_at,
 	  "take it at checkpoint, checkpoint=N, exits=N or after=TIME" },
 	{ "continue", NULL, OPTIONS_SNAPSHOT, set_continue, "let the guest go on after the snapshot" },
-	{ "incremental", NULL, OPTIONS_SNAPSHOT, set_incremental,
+	{ "incremental", NULL, OPTIONS_SNAPSHOT | OPTIONS_CTL, set_incremental,
 	  "write only what changed since the machine's last snapshot or restore" },
+	{ "control", "SOCKET", OPTIONS_CONTROL, set_control, "take requests at this Unix socket (see stasis ctl)" },
+	{ "set", NULL, OPTIONS_CTL, set_point, "rewind: make this moment the point to which the machine is put back" },
+	{ "drop", NULL, OPTIONS_CTL, drop_point, "rewind: forget the point; snapshots can be taken again" },
 	{ "rewind-every", "N", OPTIONS_SNAPSHOT, set_rewind_every,
 	  "put the machine back at each N-th checkpoint and at its end: to its first one, or as restored" },
 	{ "rewinds", "COUNT", OPTIONS_SNAPSHOT, set_rewinds, "after so many rewinds, let the guest go on (default: never)" },

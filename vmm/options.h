@@ -24,8 +24,10 @@ enum option_group {
 	OPTIONS_JSON = 64,
 	OPTIONS_MEMORY = 128, /* restore: how RAM comes out of the file */
 	OPTIONS_RAW = 256,
-	OPTIONS_CONSOLE = 512, /* whatever has a user's console */
-	OPTIONS_TIME = 1024,   /* restore: what its steps take */
+	OPTIONS_CONSOLE = 512,  /* whatever has a user's console */
+	OPTIONS_TIME = 1024,    /* restore: what its steps take */
+	OPTIONS_CONTROL = 2048, /* whatever can be controlled by a socket */
+	OPTIONS_CTL = 4096,     /* the client of that socket */
 };
 
 /* When a snapshot is taken. */
@@ -62,6 +64,8 @@ struct options {
 	bool go_on, incremental;
 	uint64_t rewind_every; /* checkpoints; 0: never */
 	uint64_t rewinds;      /* how often at most; 0: without end */
+	const char *control;   /* the socket, or NULL */
+	bool set_point, drop_point;
 	const char *keep;
 	struct until until;
 

@@ -65,8 +65,12 @@ static const uint16_t creating[] = {
 /* What making a machine of a snapshot uses besides both. */
 static const uint16_t restoring[] = { SYS_eventfd2, SYS_sysinfo };
 
+/* What clients of the control socket need besides: to be taken, and to hand over descriptors. */
+static const uint16_t controlled[] = { SYS_accept4, SYS_recvmsg };
+
 #define LENGTH(calls) (sizeof(calls) / sizeof((calls)[0]))
-_Static_assert(LENGTH(running) + LENGTH(creating) + LENGTH(restoring) <= UINT8_MAX, "a jump reaches 255 instructions");
+_Static_assert(LENGTH(running) + LENGTH(creating) + LENGTH(restoring) + LENGTH(controlled) <= UINT8_MAX,
+	       "a jump reaches 255 instructions");
 
 /* Types of ioctl requests: KVM's, and the terminal's. */
 #define IOCTL_TYPE_MASK (_IOC_TYPEMASK << _IOC_TYPESHIFT)
@@ -106,12 +110,43 @@ static void no_cache(struct program *program)
 	add(program, BPF_MISC | BPF_TAX, 0, 0, 0);
 }
 
+/* Lists of calls, and the need that each is for; 0: always. */
+static const struct {
+	unsigned need;
+	const uint16_t *calls;
+	size_t nr;
+} lists[] = {
+	{ 0, running, LENGTH(running) },
+	{ SANDBOX_CREATE, creating, LENGTH(creating) },
+	{ SANDBOX_RESTORE, restoring, LENGTH(restoring) },
+	{ SANDBOX_CONTROL, controlled, LENGTH(controlled) },
+};
+#define NR_LISTS (sizeof(lists) / sizeof(lists[0]))
+
+static bool is_needed(size_t list, unsigned needs)
+{
+	return (lists[list].need & needs) == lists[list].need;
+}
+
 /* Each call jumps over left others, and over the verdict for all that are not there, to the one that lets it through.
  */
 static void allow(struct program *program, const uint16_t *calls, size_t nr, size_t left)
 {
 	for (size_t i = 0; i < nr; i++)
 		add(program, BPF_JMP | BPF_JEQ | BPF_K, calls[i], (uint8_t)(left - i), 0);
+}
+
+static void allow_lists(struct program *program, unsigned needs)
+{
+	size_t left = 0;
+	for (size_t i = 0; i < NR_LISTS; i++)
+		left += is_needed(i, needs) ? lists[i].nr : 0;
+	for (size_t i = 0; i < NR_LISTS; i++) {
+		if (!is_needed(i, needs))
+			continue;
+		allow(program, lists[i].calls, lists[i].nr, left);
+		left -= lists[i].nr;
+	}
 }
 
 /* ioctl is allowed by the type of its request: the second argument's low half (the machine is little-endian). */
@@ -140,11 +175,7 @@ int sandbox_enter(unsigned needs, struct error *err)
 	no_cache(&program);
 	load(&program, offsetof(struct seccomp_data, nr));
 	allow_ioctls(&program);
-	size_t nr_restoring = (needs & SANDBOX_RESTORE) != 0 ? LENGTH(restoring) : 0;
-	size_t nr_creating = (needs & SANDBOX_CREATE) != 0 ? LENGTH(creating) : 0;
-	allow(&program, running, LENGTH(running), LENGTH(running) + nr_creating + nr_restoring);
-	allow(&program, creating, nr_creating, nr_creating + nr_restoring);
-	allow(&program, restoring, nr_restoring, nr_restoring);
+	allow_lists(&program, needs);
 	give(&program, SECCOMP_RET_KILL_PROCESS);
 	give(&program, SECCOMP_RET_ALLOW);
 	struct sock_fprog filter = { .len = program.nr, .filter = program.code };

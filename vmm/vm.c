@@ -266,8 +266,8 @@ int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), voi
 		status = vcpu_adopt(&vm->vcpus[0], &signals, err);
 	if (status < 0)
 		return status;
+	vm_resume(vm); /* before run() may pause it */
 	unsigned job = worker_do(worker, do_control, &control);
-	vm_resume(vm);
 	vcpu_run(&vm->vcpus[0]);
 	worker_wait(worker, job);
 	vcpu_release(&vm->vcpus[0], &signals);
@@ -336,7 +336,7 @@ static struct vcpu *find_event(struct vm *vm)
 void vm_resume(struct vm *vm)
 {
 	/* It runs: KVM_KVMCLOCK_CTRL would wait for the end of KVM_RUN, for ever where the guest has halted. */
-	if (!vm->pause_wanted)
+	if (!vm->pause_wanted || vm->is_held)
 		return;
 	/* EINVAL where the guest has no kvm-clock: harmless. */
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
@@ -348,6 +348,18 @@ void vm_resume(struct vm *vm)
 		pthread_cond_broadcast(&vm->changed);
 	}
 	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_hold(struct vm *vm)
+{
+	vm->is_held = true;
+	vm_pause(vm);
+}
+
+void vm_release(struct vm *vm)
+{
+	vm->is_held = false;
+	vm_resume(vm);
 }
 
 bool vm_take_event(struct vm *vm, struct vm_event *ret)

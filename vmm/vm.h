@@ -140,6 +140,7 @@ struct vm {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	_Atomic bool pause_wanted, stop_wanted; /* set under lock; between two exits, vCPUs look without it */
+	bool is_held;                           /* the owner's: vm_hold() */
 	unsigned nr_parked;
 	int event_fd;           /* an eventfd, readable while a vCPU has an event to report */
 	_Atomic uint64_t exits; /* of all vCPUs together */
@@ -197,6 +198,13 @@ void vm_want_pause(struct vm *vm, bool is_wanted);
  * runs does nothing.
  */
 void vm_resume(struct vm *vm);
+
+/*
+ * Pauses the machine for its user: until vm_release(), vm_resume() does nothing, whoever paused the machine besides and
+ * lets it go on.  Both may be called twice.
+ */
+void vm_hold(struct vm *vm);
+void vm_release(struct vm *vm);
 
 /*
  * Waits until the machine stops itself, or until timeout_ms are over (-1: for ever).

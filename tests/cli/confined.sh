@@ -43,7 +43,7 @@ grep -q '^Seccomp:' /proc/self/status || skip "/proc does not tell of filters he
 ! grep -aq '__[at]san_init\|__gcov_init' "$stasis" || skip "the sandbox is off in builds for sanitizers and gcov"
 
 for command in "run --guest counter" "run --guest counter --snapshot $work/x" "restore $file" "restore --copy $file" \
-	"roundtrip --guest counter --until 50s"; do
+	"roundtrip --guest counter --until 50s" "run --guest counter --control $work/socket"; do
 	start "$stasis" $command
 	all_threads Seccomp 2
 	all_threads NoNewPrivs 1

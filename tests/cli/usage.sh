@@ -1,7 +1,7 @@
 # Commands, options and their arguments: help for all of them, and sentences for what is wrong.  Needs no KVM.
 . "$(dirname "$0")/lib.sh"
 
-commands='run roundtrip restore compare inspect verify check host guests'
+commands='run roundtrip restore compare inspect verify check host guests ctl'
 
 expect 0 "$stasis" --version
 prints '^stasis [0-9]+\.[0-9]+\.[0-9]+$'
@@ -24,8 +24,8 @@ for command in $commands; do
 	expect 64 "$stasis" "$command" --nonsense
 	prints_nothing
 	complains_once "$command --nonsense: no such option; stasis $command --help lists them"
-	expect 64 "$stasis" "$command" one two three
-	complains_once "$command: 3 arguments, expected"
+	expect 64 "$stasis" "$command" one two three four
+	complains_once "$command: 4 arguments, expected"
 done
 expect 0 "$stasis" run --help
 for option in mem cpus cpu irqchip guest real long load entry append module snapshot at continue regs trace-io \
@@ -44,7 +44,7 @@ done
 expect 64 "$stasis" dance
 prints_nothing
 complains_once 'dance: no such command; stasis --help lists them'
-for command in restore compare inspect verify check; do
+for command in restore compare inspect verify check ctl; do
 	expect 64 "$stasis" "$command"
 	complains_once "$command: 0 arguments, expected"
 done

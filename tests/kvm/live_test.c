@@ -61,7 +61,7 @@ static void assert_same_ram(const char *path, const struct image *expected, bool
 static struct live *begin(struct vm *vm, struct track *track, const char *path)
 {
 	struct live *live;
-	ck_assert_msg(live_begin(&live, vm, track, path, &err) == 0, "%s", err.text);
+	ck_assert_msg(live_begin(&live, vm, track, true, path, &err) == 0, "%s", err.text);
 	return live;
 }
 

@@ -76,6 +76,14 @@ static void connect_out(void)
 	socket(AF_INET, SOCK_STREAM, 0);
 }
 
+/* No socket is needed to see whether the calls are let through. */
+static void take_client(void)
+{
+	struct msghdr message = { 0 };
+	if (accept4(-1, NULL, NULL, SOCK_CLOEXEC) >= 0 || recvmsg(-1, &message, 0) >= 0)
+		_exit(1);
+}
+
 static void start_program(void)
 {
 	char *const none[] = { NULL };
@@ -104,6 +112,8 @@ START_TEST(what_a_machine_uses_is_allowed)
 	ck_assert(was_allowed(confined(SANDBOX_CREATE, open_file)));
 	ck_assert(was_allowed(confined(SANDBOX_CREATE, sort_many)));
 	ck_assert(was_allowed(confined(SANDBOX_RESTORE, make_event)));
+	ck_assert(was_allowed(confined(SANDBOX_CONTROL, take_client)));
+	ck_assert(was_allowed(confined(SANDBOX_CREATE | SANDBOX_CONTROL, open_file)));
 }
 END_TEST
 
@@ -111,7 +121,9 @@ START_TEST(everything_else_ends_the_process)
 {
 	ck_assert(was_killed(confined(0, open_file)));
 	ck_assert(was_killed(confined(SANDBOX_CREATE, make_event)));
-	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE, connect_out)));
+	ck_assert(was_killed(confined(SANDBOX_CONTROL, open_file)));
+	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE, take_client)));
+	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE | SANDBOX_CONTROL, connect_out)));
 	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE, start_program)));
 	ck_assert(was_killed(confined(SANDBOX_CREATE, trace_parent)));
 }
