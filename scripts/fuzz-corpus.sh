@@ -10,7 +10,7 @@ corpus=$root/tests/fuzz/corpus
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-for target in snapshot component records chain xsave boot reg_name options terminal devices; do
+for target in snapshot component records chain wire xsave boot reg_name options terminal devices; do
 	mkdir -p "$corpus/$target"
 	find "$corpus/$target" -type f ! -name 'found-*' ! -name 'campaign-*' -delete
 done
@@ -63,6 +63,18 @@ printf '\20\0\0' >"$corpus/chain/nothing-new"
 printf '\0\1\2\11\1\0\3' >"$corpus/chain/other-name"
 printf '\0\1\2\11\1\0\3\3\60\0\1' >"$corpus/chain/skips-one"
 printf '\0\0\0\12\1\0\2\4\60\0\2' >"$corpus/chain/circle"
+
+# frame TYPE LENGTH, in the bytes of a header that tests/fuzz/wire.c makes right.
+frame() {
+	printf "$zero\\0\\0\\$1\\0$zero$zero$2$zero$zero$zero"
+}
+{ printf '\1\0'; frame 10 "$zero"; frame 5 '\30\0\0\0'; head -c 24 /dev/zero; } >"$corpus/wire/round"
+{ printf '\1\7'; frame 4 '\30\20\0\0'; printf '\1\0\0\0\1\0\0\0'; head -c 4096 /dev/zero
+	printf '\0\40\0\0\0\0\0\0\1\0\0\0\1\0\0\0'; frame 10 "$zero"; } >"$corpus/wire/page"
+{ printf '\1\0'; frame 4 '\50\0\0\0'; printf "$zero\\2\\0\\0\\0$zero$zero\\17\\0\\0\\0\\2\\0\\0\\0"
+	printf "\\0\\0\\377\\377$zero\\1\\0\\0\\0\\2\\0\\0\\0"; } >"$corpus/wire/zeros"
+{ printf '\1\3'; frame 15 '\5\0\0\0'; printf 'no\33[m'; } >"$corpus/wire/text"
+{ printf '\0\0'; frame 10 "$zero"; } >"$corpus/wire/unknown"
 
 # A state in use: XSTATE_BV has x87, SSE and AVX.
 { printf '\1'; head -c 512 /dev/zero; printf '\7'; head -c 3000 /dev/zero; } >"$corpus/xsave/raw"
