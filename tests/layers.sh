@@ -14,7 +14,7 @@ layers='
 3 snapshot/state snapshot/state_bits snapshot/*_state
 4 snapshot/save snapshot/track snapshot/live snapshot/rewind snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
 5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/session_* vmm/saving vmm/step_times vmm/sandbox vmm/crash vmm/json
-5 vmm/json_read vmm/request vmm/control
+5 vmm/json_read vmm/request vmm/control vmm/uri
 '
 
 failures=0
