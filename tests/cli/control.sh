@@ -159,11 +159,22 @@ ctl 66 status
 complains_once 'nobody listens there'
 start "$stasis" run --mem 8M --guest counter --control "$socket"
 ctl 0 status
-# Put in the place of another's socket, the other's name stays when the machine ends.
-rm "$socket"
-echo text >"$socket"
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
+rm "$socket"
+
+# What stands at the socket's place when the machine ends, and is not it, stays.
+"$stasis" run --mem 8M --guest memory --append 'pages=20 rounds=60 delay=5' --control "$socket" </dev/null >"$console" 2>"$messages" &
+pid=$!
+for _ in $(seq 200); do
+	[ ! -S "$socket" ] || break
+	sleep 0.05
+done
+ctl 0 status
+rm "$socket"
+echo text >"$socket"
+wait "$pid"
+check "another's file is gone" [ "$(cat "$socket")" = text ]
 rm "$socket"
 
 # The guest's own end takes the socket with it.
