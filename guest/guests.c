@@ -13,6 +13,7 @@ IMAGE(smp);
 IMAGE(memory);
 IMAGE(exception);
 IMAGE(shadow);
+IMAGE(clock);
 
 #define NEEDS_LAPIC                                                                                                    \
 	{                                                                                                              \
@@ -38,6 +39,8 @@ static const struct guest table[] = {
 	  .is_long = true, .has_checkpoints = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(exception) },
 	{ .name = "shadow", .description = "shadow stacks in use at both privilege levels; says so where there are none",
 	  .is_long = true, .has_checkpoints = true, .vcpus_min = 1, .vcpus_max = 1, CONTENTS(shadow) },
+	{ .name = "clock", .description = "all CPUs watch TSC and KVM's clock, alarms set across snapshots: delay=MS start=MS gaps",
+	  .is_long = true, .has_checkpoints = true, .vcpus_min = 1, .vcpus_max = 16, .cannot = NEEDS_LAPIC, CONTENTS(clock) },
 	{ .name = "memory-smp", .description = "memory, of which each CPU has a share",
 	  .is_long = true, .has_checkpoints = true, .vcpus_min = 1, .vcpus_max = 16, .cannot = NEEDS_LAPIC, CONTENTS(memory) },
 	{ .name = NULL },

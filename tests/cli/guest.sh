@@ -64,6 +64,10 @@ memory)
 memory-smp)
 	machines "$good" --append 'pages=16 rounds=4' --at checkpoint=1 --until exit
 	;;
+clock)
+	irqchips='full split'
+	checkpoints 1 3
+	;;
 exception)
 	checkpoints 1 11
 	irqchips='full split'

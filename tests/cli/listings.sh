@@ -22,7 +22,7 @@ complains_nothing
 for guest in hello counter; do
 	prints "^$guest +real +[a-z]"
 done
-for guest in regs interrupt smp memory exception shadow; do
+for guest in regs interrupt smp memory exception shadow clock; do
 	prints "^$guest +long +[a-zA-Z]"
 done
 prints '^ +not with --irqchip none: it needs local APICs$'

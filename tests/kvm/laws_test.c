@@ -98,7 +98,7 @@ static const struct machine_kind kinds[] = {
 	{ "exception", IRQCHIP_NONE, 1 },  { "exception", IRQCHIP_SPLIT, 1 }, { "exception", IRQCHIP_FULL, 1 },
 	{ "interrupt", IRQCHIP_SPLIT, 1 }, { "interrupt", IRQCHIP_FULL, 1 },  { "smp", IRQCHIP_SPLIT, 4 },
 	{ "smp", IRQCHIP_FULL, 4 },        { "shadow", IRQCHIP_NONE, 1 },     { "shadow", IRQCHIP_SPLIT, 1 },
-	{ "shadow", IRQCHIP_FULL, 1 },
+	{ "shadow", IRQCHIP_FULL, 1 },     { "clock", IRQCHIP_SPLIT, 4 },     { "clock", IRQCHIP_FULL, 4 },
 };
 
 /* Before its first instruction, and at each of its checkpoints; in the end the guest is content. */

@@ -16,7 +16,7 @@ START_TEST(names_find_their_rows)
 		ck_assert_ptr_eq(guest_find(guest->name), guest);
 		ck_assert_ptr_nonnull(guest->description);
 	}
-	ck_assert_uint_eq(nr, 9);
+	ck_assert_uint_eq(nr, 10);
 	ck_assert_ptr_null(guest_find("nothing"));
 	ck_assert_ptr_null(guest_find(""));
 }

@@ -81,6 +81,7 @@ checkpoints regs 1 1 2
 checkpoints interrupt 1 1 2 3 4 5 6 7 8
 checkpoints smp 4 1 2
 checkpoints memory 1 1
+checkpoints clock 4 1 2 3
 # The guest tells by its first line whether this host's CPU has shadow stacks.
 # shellcheck disable=SC2086 # $mem is two words
 if "$stasis" run $mem --guest shadow </dev/null 2>&1 | grep -q 'no shadow stacks'; then
