@@ -75,7 +75,7 @@ struct component_ops {
 	 */
 	int (*validate)(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err);
 	/* Changes what must differ on this host, and reports each change.  May be NULL: nothing does. */
-	void (*translate)(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report);
+	void (*translate)(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size);
 	/* For lists. */
 	void (*describe)(const void *entry, struct entry_description *ret);
 	/* For lists that are put at more than one stage: that of an entry.  NULL: the component's only one. */

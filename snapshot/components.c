@@ -15,7 +15,8 @@
 /*
  * Ids: 1 to 31 the machine, 32 to 63 a vCPU, 64 to 95 controllers and timers, 96 up devices.
  * save_rank: MP_STATE first, for reading it can take an INIT or SIPI; PIT, PICs and IOAPIC before any LAPIC, for they
- * go on while vCPUs stand still; events before sregs and debugregs, which a pending payload would change.
+ * go on while vCPUs stand still; events before sregs and debugregs, which a pending payload would change; TSC and clock
+ * last, together, as the clock's moment is that of both.
  */
 /* clang-format off */
 const struct component component_table[] = {
@@ -25,7 +26,7 @@ const struct component component_table[] = {
 
 	{ VCPU("cpuid", 32), ALL, AT(VCPU_EARLY), .shape = COMPONENT_LIST, .schema = &cpuid_entry_schema,
 	  .ops = &cpuid_ops },
-	{ VCPU("tsc", 34), ALL, AT(VCPU_EARLY), .schema = &tsc_schema, .ops = &tsc_ops },
+	{ VCPU("tsc", 34), ALL, AT(VCPU_EARLY), .save_rank = 9, .schema = &tsc_schema, .ops = &tsc_ops },
 
 	{ VCPU("sregs", 35), ALL, AT(VCPU), .schema = &sregs_schema, .ops = &sregs_ops },
 	{ VCPU("xcrs", 36), ALL, AT(VCPU), .schema = &xcrs_schema, IOCTLS(XCRS) },
@@ -52,7 +53,7 @@ const struct component component_table[] = {
 	{ VM("ports", 97), ALL, AT(VM_LATE), .schema = &ports_schema, .ops = &ports_ops },
 	{ VM("generation", 98), ALL, AT(VM_LATE), .is_optional = true, .schema = &generation_schema, .ops = &generation_ops },
 
-	{ VM("clock", 67), ALL, AT(ARM), .schema = &clock_schema, IOCTLS(CLOCK), .ops = &clock_ops },
+	{ VM("clock", 67), ALL, AT(ARM), .save_rank = 10, .schema = &clock_schema, IOCTLS(CLOCK), .ops = &clock_ops },
 	{ VM("pit", 68), .with = WITH_FULL, AT(ARM), .save_rank = -8, .schema = &pit_schema, .ops = &pit_ops },
 };
 /* clang-format on */

@@ -111,22 +111,21 @@ static int validate_ports(const struct machine *machine, unsigned instance, stru
 }
 
 /* The checkpoint port tells the guest that its machine is a restored one. */
-static void mark_restored(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report)
+static void mark_restored(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size)
 {
 	struct ports_state *state = (struct ports_state *)(void *)payload;
-	(void)vm;
 	(void)instance;
 	(void)size;
 	if (state->restored != 0)
 		return;
 	state->restored = 1;
-	report_add(report, &(struct finding){ .kind = FINDING_TRANSLATED,
-					      .where = "vm",
-					      .component = "ports",
-					      .name = "restored",
-					      .left = "0x0",
-					      .right = "0x1",
-					      .detail = "the guest can see that it was restored" });
+	report_add(restore->report, &(struct finding){ .kind = FINDING_TRANSLATED,
+						       .where = "vm",
+						       .component = "ports",
+						       .name = "restored",
+						       .left = "0x0",
+						       .right = "0x1",
+						       .detail = "the guest can see that it was restored" });
 }
 
 const struct component_ops ports_ops = {
@@ -152,18 +151,16 @@ static int restore_generation(struct restore *restore, unsigned instance, enum s
 }
 
 /* That is what it is for: no two machines have the same one. */
-static void renew_generation(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size,
-			     struct report *report)
+static void renew_generation(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size)
 {
-	(void)vm;
 	(void)instance;
 	(void)size;
 	generation_renew((struct generation_state *)(void *)payload);
-	report_add(report, &(struct finding){ .kind = FINDING_TRANSLATED,
-					      .where = "vm",
-					      .component = "generation",
-					      .name = "id",
-					      .detail = "a new one, so that the guest can tell" });
+	report_add(restore->report, &(struct finding){ .kind = FINDING_TRANSLATED,
+						       .where = "vm",
+						       .component = "generation",
+						       .name = "id",
+						       .detail = "a new one, so that the guest can tell" });
 }
 
 const struct component_ops generation_ops = { .save = save_generation,

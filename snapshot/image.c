@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "vmm/kvm_uapi.h"
 
 int image_give(struct image *image, const struct component *component, uint16_t instance, struct buffer *payload,
 	       struct error *err)
@@ -136,6 +139,22 @@ int image_borrow(const struct image *image, struct image *ret, struct error *err
 	}
 	*ret = copy;
 	return 0;
+}
+
+uint64_t image_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t image_moment_ns(const struct image *image)
+{
+	const struct section *section = image_find_named(image, "clock", 0);
+	struct kvm_clock_data clock = { 0 };
+	if (section != NULL)
+		memcpy(&clock, section->payload.data, sizeof(clock));
+	return clock.realtime != 0 ? clock.realtime : image->header.created_ns;
 }
 
 void image_format_id(const uint8_t id[IMAGE_ID_SIZE], char ret[IMAGE_ID_TEXT])

@@ -62,6 +62,15 @@ const struct section *image_find(const struct image *image, const struct compone
 struct section *image_find_writable(struct image *image, const struct component *component, unsigned instance);
 const struct section *image_find_named(const struct image *image, const char *component, unsigned instance);
 
+/* CLOCK_REALTIME. */
+uint64_t image_now_ns(void);
+
+/*
+ * The moment at which the guest's clocks were read, by CLOCK_REALTIME of the host that it ran on.  Snapshots of version
+ * 0.1.0 have only created_ns, some milliseconds later.
+ */
+uint64_t image_moment_ns(const struct image *image);
+
 /* An id in hexadecimal digits. */
 void image_format_id(const uint8_t id[IMAGE_ID_SIZE], char ret[IMAGE_ID_TEXT]);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "components.h"
+#include "restoring.h"
 #include "state_bits.h"
 #include "vmm/lapic.h"
 
@@ -102,30 +103,54 @@ static int read_back_lapic(struct vm *vm, unsigned instance, uint8_t stages, str
 	return append_lapic(vm, instance, ret, err) == NULL ? -(int)err->code : 0;
 }
 
-/* ---- Restoring: a work-around ---- */
+/* ---- Restoring: its timer ---- */
+
+static void report_timer(const struct restore *restore, unsigned instance, const char *name, uint32_t from, uint32_t to,
+			 const char *why)
+{
+	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "lapic" };
+	component_where(component_by_name("lapic"), instance, finding.where, sizeof(finding.where));
+	snprintf(finding.name, sizeof(finding.name), "%s", name);
+	snprintf(finding.left, sizeof(finding.left), "0x%x", from);
+	snprintf(finding.right, sizeof(finding.right), "0x%x", to);
+	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
+	report_add(restore->report, &finding);
+}
 
 /*
- * KVM_SET_LAPIC starts the timer again (arch/x86/kvm/lapic.c, kvm_apic_set_state()), also one that has run down: a
- * one-shot timer would then fire twice.  Without an initial count it stays still.
+ * A work-around: KVM_SET_LAPIC starts the timer again (arch/x86/kvm/lapic.c, kvm_apic_set_state()), also one that has
+ * run down: a one-shot timer would then fire twice.  Without an initial count it stays still.
  */
-static void stop_fired_one_shot(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size,
-				struct report *report)
+static void stop_fired_one_shot(const struct restore *restore, unsigned instance, struct kvm_lapic_state *lapic)
 {
-	struct kvm_lapic_state *lapic = (struct kvm_lapic_state *)(void *)payload;
 	uint32_t initial = lapic_get(lapic, LAPIC_TMICT);
-	(void)vm;
-	(void)size;
 	if ((lapic_get(lapic, LAPIC_LVTT) & LAPIC_LVTT_MODE) != LAPIC_LVTT_ONE_SHOT || initial == 0 ||
 	    lapic_get(lapic, LAPIC_TMCCT) != 0)
 		return;
 	lapic_set(lapic, LAPIC_TMICT, 0);
-	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "lapic", .name = "TMICT", .right = "0x0" };
-	component_where(component_by_name("lapic"), instance, finding.where, sizeof(finding.where));
-	snprintf(finding.left, sizeof(finding.left), "0x%x", initial);
-	snprintf(finding.detail, sizeof(finding.detail), "its one-shot timer had fired; KVM would start it again");
-	report_add(report, &finding);
+	report_timer(restore, instance, "TMICT", initial, 0, "its one-shot timer had fired; KVM would start it again");
+}
+
+/* KVM_SET_LAPIC starts the timer with what is left of its count (set_target_expiration()). */
+static void move_timer_on(const struct restore *restore, unsigned instance, struct kvm_lapic_state *lapic)
+{
+	uint64_t elapsed_ns = restore_elapsed_ns(restore);
+	uint32_t before = lapic_get(lapic, LAPIC_TMCCT);
+	if (elapsed_ns == 0 || !lapic_timer_move_on(lapic, elapsed_ns))
+		return;
+	uint32_t after = lapic_get(lapic, LAPIC_TMCCT);
+	report_timer(restore, instance, "TMCCT", before, after,
+		     after == 1 ? "it has run down since the snapshot, and fires" : "moved on as the clocks are");
+}
+
+static void translate_lapic(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size)
+{
+	struct kvm_lapic_state *lapic = (struct kvm_lapic_state *)(void *)payload;
+	(void)size;
+	stop_fired_one_shot(restore, instance, lapic);
+	move_timer_on(restore, instance, lapic);
 }
 
 const struct component_ops lapic_ops = { .save = save_lapic,
 					 .read_back = read_back_lapic,
-					 .translate = stop_fired_one_shot };
+					 .translate = translate_lapic };

@@ -147,17 +147,17 @@ static int run_plan(struct restore *restore, const struct cpuid_query *query, co
 	return status;
 }
 
-static int translate(struct image *image, const struct vm *vm, struct report *report, struct error *err)
+static int translate(const struct restore *restore, struct error *err)
 {
-	for (size_t i = 0; i < image->nr_sections; i++) {
-		struct section *section = &image->sections[i];
+	for (size_t i = 0; i < restore->image->nr_sections; i++) {
+		struct section *section = &restore->image->sections[i];
 		const struct component_ops *ops = section->component->ops;
 		if (ops == NULL || ops->translate == NULL)
 			continue;
 		if (!buffer_own(&section->payload))
 			return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's section %s",
 					 section->component->name);
-		ops->translate(vm, section->instance, section->payload.data, section->payload.size, report);
+		ops->translate(restore, section->instance, section->payload.data, section->payload.size);
 	}
 	return 0;
 }
@@ -198,11 +198,11 @@ static int put(struct restore *restore, const struct cpuid_query *query, struct 
 		plan = steps;
 	}
 	leave_out(expected, restore->options, restore->report);
-	int status = translate(expected, restore->vm, restore->report, err);
+	restore->image = expected;
+	int status = translate(restore, err);
 	if (status < 0)
 		return status;
 	vm_step(restore->vm, "translate", "");
-	restore->image = expected;
 	status = run_plan(restore, query, plan, nr_steps, err);
 	if (status == 0 && report_bad(restore->report) == 0)
 		status = verify(restore, 1 << STAGE_ARM, err);

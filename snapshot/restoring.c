@@ -70,6 +70,14 @@ bool restore_is_left_out(const struct restore_options *options, const char *name
 	return is_named(options->without, options->nr_without, name);
 }
 
+uint64_t restore_elapsed_ns(const struct restore *restore)
+{
+	if (restore->options->clock == RESTORE_CLOCK_CONTINUE)
+		return 0;
+	uint64_t moment = image_moment_ns(restore->image), now = image_now_ns();
+	return now > moment ? now - moment : 0;
+}
+
 void restore_finding(struct restore *restore, const struct component *component, unsigned instance,
 		     const char *allow_as, struct finding *finding)
 {

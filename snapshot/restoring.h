@@ -12,6 +12,12 @@
 #define RESTORE_NAMES_MAX 64
 #define RESTORE_LEFT_OUT  "left out, as asked" /* detail of a finding */
 
+/* What the guest's clocks do about the time that has passed since the snapshot: --clock. */
+enum restore_clock {
+	RESTORE_CLOCK_CONTINUE, /* they go on where they stood: for the guest, none has */
+	RESTORE_CLOCK_REALTIME, /* they go on as if the guest had run all the while */
+};
+
 /* What the user wants to be let through or left out: names of registers, components, or "vendor", "tsc-khz". */
 struct restore_options {
 	const char *allow[RESTORE_NAMES_MAX];
@@ -20,6 +26,7 @@ struct restore_options {
 	unsigned nr_without;
 	bool has_reg_access; /* reg_access is forced */
 	enum kvm_reg_access reg_access;
+	enum restore_clock clock;
 };
 
 /* One restore under way: what the components' functions work with. */
@@ -31,6 +38,12 @@ struct restore {
 	uint64_t tsc_offset_moved;       /* what was added to every vCPU's TSC offset */
 	int64_t tsc_shift[VM_VCPUS_MAX]; /* by how much the guest's TSC differs from what was saved, in its ticks */
 };
+
+/*
+ * By how much the guest's clocks are moved on, if they are put at this moment: the time since image_moment_ns(); 0 with
+ * RESTORE_CLOCK_CONTINUE, and where this host's clock has not come to that moment yet.
+ */
+uint64_t restore_elapsed_ns(const struct restore *restore);
 
 /*
  * Reports something that this host does not take.  allow_as is what the user would name to let it through (besides the

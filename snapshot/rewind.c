@@ -468,12 +468,14 @@ static int keep_vcpu(struct rewind *rewind, unsigned instance, struct error *err
 static void translate(struct rewind *rewind)
 {
 	struct report ignored = { 0 };
+	const struct restore restore = {
+		.vm = rewind->vm, .image = &rewind->image, .options = &rewind->options, .report = &ignored
+	};
 	for (size_t i = 0; i < rewind->image.nr_sections; i++) {
 		const struct section *section = &rewind->image.sections[i];
 		const struct component_ops *ops = section->component->ops;
 		if (ops != NULL && ops->translate != NULL)
-			ops->translate(rewind->vm, section->instance, section->payload.data, section->payload.size,
-				       &ignored);
+			ops->translate(&restore, section->instance, section->payload.data, section->payload.size);
 	}
 	report_done(&ignored);
 }

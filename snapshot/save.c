@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
-#include <time.h>
 
 /* CPUID leaves 80000002H to 80000004H: the brand, 48 bytes (SDM volume 2, CPUID). */
 #define BRAND_LEAF   0x80000002
@@ -28,11 +27,9 @@ static void describe_cpu(struct image_header *header)
 static int describe(struct image_header *header, struct error *err)
 {
 	struct utsname name;
-	struct timespec now;
 	if (getrandom(header->id, sizeof(header->id), 0) != (ssize_t)sizeof(header->id))
 		return error_errno(err, ERROR_SYSTEM, "an id for the snapshot");
-	clock_gettime(CLOCK_REALTIME, &now);
-	header->created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	header->created_ns = image_now_ns();
 	snprintf(header->writer, sizeof(header->writer), "stasis " STASIS_VERSION);
 	if (uname(&name) == 0)
 		snprintf(header->kernel, sizeof(header->kernel), "%.15s %.70s", name.sysname, name.release);

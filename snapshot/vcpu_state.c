@@ -289,10 +289,9 @@ static bool is_intel(void)
  * never loads TR has what INIT put there; on an Intel CPU KVM changes that when the guest goes to long mode
  * (arch/x86/kvm/vmx/vmx.c, enter_lmode()), and here it comes from an AMD CPU in long mode already.
  */
-static void make_tss_64(const struct vm *vm, unsigned instance, uint8_t *payload, size_t size, struct report *report)
+static void make_tss_64(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size)
 {
 	struct kvm_sregs2 *sregs2 = (struct kvm_sregs2 *)(void *)payload;
-	(void)vm;
 	(void)size;
 	if ((sregs2->efer & EFER_LMA) == 0 || sregs2->tr.type != TSS_BUSY_16 || !is_intel())
 		return;
@@ -302,7 +301,7 @@ static void make_tss_64(const struct vm *vm, unsigned instance, uint8_t *payload
 	snprintf(finding.left, sizeof(finding.left), "0x%x", TSS_BUSY_16);
 	snprintf(finding.right, sizeof(finding.right), "0x%x", TSS_BUSY_64);
 	snprintf(finding.detail, sizeof(finding.detail), "VMX enters long mode only with a 64-bit TSS");
-	report_add(report, &finding);
+	report_add(restore->report, &finding);
 }
 
 const struct component_ops sregs_ops = { .save = save_sregs, .restore = restore_sregs, .translate = make_tss_64 };
@@ -400,31 +399,46 @@ static void restore_tsc_offset(struct restore *restore, unsigned instance, const
 		kvm_reg_set(vcpu->fd, restore->vm->reg_access, TSC_REG, wanted->tsc);
 }
 
+static uint64_t ticks_of_ns(uint64_t ns, uint64_t khz)
+{
+	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
+}
+
+static void report_tsc(const struct restore *restore, unsigned instance, uint64_t from, uint64_t to, const char *why)
+{
+	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "tsc", .name = "tsc" };
+	component_where(component_by_name("tsc"), instance, finding.where, sizeof(finding.where));
+	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, from);
+	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, to);
+	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
+	report_add(restore->report, &finding);
+}
+
+/* It goes on where it stood, or where --clock realtime has it by now. */
 static int restore_tsc(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 		       struct error *err)
 {
-	struct tsc_state wanted, now;
+	struct tsc_state saved, wanted, now;
 	(void)stage;
-	memcpy(&wanted, payload.data, sizeof(wanted));
+	memcpy(&saved, payload.data, sizeof(saved));
 	int status = tsc_read(restore->vm, &restore->vm->vcpus[instance], &now, err);
 	if (status < 0)
 		return status;
+	wanted = saved;
+	wanted.tsc += ticks_of_ns(restore_elapsed_ns(restore), saved.khz);
 	restore_tsc_khz(restore, instance, wanted.khz, now.khz);
 	restore_tsc_offset(restore, instance, &wanted, &now);
 	if (kvm_reg_get(restore->vm->vcpus[instance].fd, restore->vm->reg_access, TSC_REG, &now.tsc) != 0)
 		return error_errno(err, ERROR_SYSTEM, "IA32_TSC");
 	/* Some KVMs accept the write and drop it: the guest then sees this host's TSC. */
 	int64_t shift = (int64_t)(now.tsc - wanted.tsc);
-	if (shift > -(int64_t)(now.khz * 1000) && shift < (int64_t)(now.khz * 1000))
-		return 0;
-	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "tsc", .name = "tsc" };
-	restore->tsc_shift[instance] = shift;
-	component_where(component_by_name("tsc"), instance, finding.where, sizeof(finding.where));
-	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, wanted.tsc);
-	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, now.tsc);
-	snprintf(finding.detail, sizeof(finding.detail),
-		 "this KVM drops writes of the TSC; a TSC deadline is shifted by the difference");
-	report_add(restore->report, &finding);
+	if (shift <= -(int64_t)(now.khz * 1000) || shift >= (int64_t)(now.khz * 1000)) {
+		restore->tsc_shift[instance] = shift;
+		report_tsc(restore, instance, wanted.tsc, now.tsc,
+			   "this KVM drops writes of the TSC; a TSC deadline is shifted by the difference");
+	} else if (wanted.tsc != saved.tsc) {
+		report_tsc(restore, instance, saved.tsc, now.tsc, "moved on by the time since the snapshot");
+	}
 	return 0;
 }
 

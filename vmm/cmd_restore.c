@@ -86,7 +86,8 @@ static int restore(const struct options *options, int *ret_status, struct error 
 				   "--incremental: standard input has no name that a parent is found by; name a file");
 	if (status == 0)
 		status = make_vm(options, session, &report, &vm, err);
-	report_print(stderr, &report, status < 0);
+	/* Whoever wants the clocks to be moved is told by how much they were. */
+	report_print(stderr, &report, status < 0 || options->restore.clock == RESTORE_CLOCK_REALTIME);
 	report_done(&report);
 	if (status == 0) {
 		int kvm_fd = vm->kvm_fd;

@@ -29,6 +29,23 @@ bool lapic_timer_is_down(const struct kvm_lapic_state *lapic)
 	return timer_counts(lapic) && lapic_get(lapic, LAPIC_TMCCT) == 0;
 }
 
+/* Bits 3, 1 and 0 of the divide configuration register (SDM volume 3, 11.5.4): by 2, 4, ... 128, by 1. */
+static uint32_t timer_divisor(const struct kvm_lapic_state *lapic)
+{
+	uint32_t divide = lapic_get(lapic, LAPIC_TDCR);
+	return 1u << (((divide & 3) | (divide >> 1 & 4)) + 1) % 8;
+}
+
+bool lapic_timer_move_on(struct kvm_lapic_state *lapic, uint64_t ns)
+{
+	uint32_t count = lapic_get(lapic, LAPIC_TMCCT);
+	uint64_t passed = ns / timer_divisor(lapic);
+	if (!timer_counts(lapic) || count == 0)
+		return false;
+	lapic_set(lapic, LAPIC_TMCCT, passed < count ? count - (uint32_t)passed : 1);
+	return true;
+}
+
 bool lapic_timer_has_fired(const struct kvm_lapic_state *lapic, uint32_t count_before)
 {
 	uint32_t count = lapic_get(lapic, LAPIC_TMCCT);

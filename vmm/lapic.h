@@ -16,6 +16,7 @@
 #define LAPIC_LVTT  0x320
 #define LAPIC_TMICT 0x380
 #define LAPIC_TMCCT 0x390
+#define LAPIC_TDCR  0x3e0
 
 #define LAPIC_SVR_ENABLED   (1u << 8)
 #define LAPIC_LVT_VECTOR    0xffu
@@ -32,6 +33,13 @@ void lapic_set(struct kvm_lapic_state *lapic, uint32_t offset, uint32_t value);
  * and its interrupt be still to come (arch/x86/kvm/lapic.c, apic_get_tmcct()).
  */
 bool lapic_timer_is_down(const struct kvm_lapic_state *lapic);
+
+/*
+ * Takes a time off the count that a timer still has, at the 1 GHz at which KVM's LAPICs count before they divide
+ * (arch/x86/kvm/lapic.h, APIC_BUS_CYCLE_NS).  Of one that would have run down, 1 is left: it fires as soon as it is
+ * started, once; a periodic one goes on from there.  False where no timer counts, and nothing is changed.
+ */
+bool lapic_timer_move_on(struct kvm_lapic_state *lapic, uint64_t ns);
 
 /* Has a timer that counts (not one with a deadline) run down since its count was count_before? */
 bool lapic_timer_has_fired(const struct kvm_lapic_state *lapic, uint32_t count_before);

@@ -300,6 +300,15 @@ static int add_without(struct options *options, const char *value, struct error 
 	return 0;
 }
 
+static int set_clock(struct options *options, const char *value, struct error *err)
+{
+	bool is_realtime = strcmp(value, "realtime") == 0;
+	if (!is_realtime && strcmp(value, "continue") != 0)
+		return wrong(err, "clock", value, "continue or realtime");
+	options->restore.clock = is_realtime ? RESTORE_CLOCK_REALTIME : RESTORE_CLOCK_CONTINUE;
+	return 0;
+}
+
 static int set_copy(struct options *options, const char *value, struct error *err)
 {
 	(void)value;
@@ -402,6 +411,8 @@ static const struct {
 	{ "allow", "WHAT", OPTIONS_RESTORE, add_allow,
 	  "let a difference through: a register, a component, vendor, tsc-khz (repeatable)" },
 	{ "without", "NAME", OPTIONS_RESTORE, add_without, "leave out a register or component on purpose (repeatable)" },
+	{ "clock", "POLICY", OPTIONS_RESTORE, set_clock,
+	  "the guest's clocks: continue where they stood (default), or realtime, as if it had run" },
 	{ "copy", NULL, OPTIONS_MEMORY, set_copy, "read and check RAM instead of mapping FILE, which may then change or go" },
 	{ "verify-memory", NULL, OPTIONS_MEMORY, set_verify_memory, "check all of RAM before the guest runs" },
 	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },

@@ -33,11 +33,11 @@ for option in mem cpus cpu irqchip guest real long load entry append module snap
 	prints "^  --$option "
 done
 expect 0 "$stasis" roundtrip --help
-for option in guest at keep until regs allow without json; do
+for option in guest at keep until regs allow without clock json; do
 	prints "^  --$option "
 done
 expect 0 "$stasis" restore --help
-for option in regs allow without snapshot at trace-io no-sandbox; do
+for option in regs allow without clock snapshot at trace-io no-sandbox; do
 	prints "^  --$option "
 done
 

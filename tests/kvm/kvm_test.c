@@ -186,6 +186,12 @@ static const struct restore_options no_options;
 struct vm *image_restore(const struct image *image, const struct restore_step *plan, unsigned nr_steps,
 			 struct report *report)
 {
+	return image_restore_with(image, &no_options, plan, nr_steps, report);
+}
+
+struct vm *image_restore_with(const struct image *image, const struct restore_options *options,
+			      const struct restore_step *plan, unsigned nr_steps, struct report *report)
+{
 	struct image copy;
 	struct vm *vm = NULL;
 	struct error err;
@@ -193,7 +199,7 @@ struct vm *image_restore(const struct image *image, const struct restore_step *p
 	int kvm_fd = kvm_open(&err);
 	ck_assert_int_ge(kvm_fd, 0);
 	image_clone(image, &copy);
-	int status = restore_image(&copy, kvm_fd, &no_options, plan, nr_steps, &test_ops, console, report, &vm, &err);
+	int status = restore_image(&copy, kvm_fd, options, plan, nr_steps, &test_ops, console, report, &vm, &err);
 	image_done(&copy);
 	if (status < 0 && status != -ERROR_DIFFERENT)
 		ck_abort_msg("restoring: %s", err.text);

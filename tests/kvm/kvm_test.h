@@ -80,6 +80,10 @@ struct buffer component_take(struct vm *vm, const char *component, unsigned inst
 struct vm *image_restore(const struct image *image, const struct restore_step *plan, unsigned nr_steps,
 			 struct report *report);
 
+/* The same with options, as of the command line. */
+struct vm *image_restore_with(const struct image *image, const struct restore_options *options,
+			      const struct restore_step *plan, unsigned nr_steps, struct report *report);
+
 /*
  * A restore of the image, under way in a machine that exists, so that components can be put one by one with
  * component_put().  Ended by restore_end().

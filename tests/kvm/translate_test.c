@@ -180,6 +180,72 @@ START_TEST(a_deadline_goes_with_the_tsc)
 }
 END_TEST
 
+/* ---- --clock ---- */
+
+#define ELAPSED_S  1000
+#define ELAPSED_NS (ELAPSED_S * 1000000000ull)
+
+static uint64_t clock_of(struct vm *vm)
+{
+	struct buffer payload = component_take(vm, "clock", 0);
+	struct kvm_clock_data clock;
+	memcpy(&clock, payload.data, sizeof(clock));
+	buffer_done(&payload);
+	return clock.clock;
+}
+
+static struct tsc_state tsc_of(struct vm *vm, unsigned vcpu)
+{
+	struct buffer payload = component_take(vm, "tsc", vcpu);
+	struct tsc_state tsc;
+	memcpy(&tsc, payload.data, sizeof(tsc));
+	buffer_done(&payload);
+	return tsc;
+}
+
+/* The TSC of a vCPU is where it is to be, at least, or it was told that this KVM does not let it be set. */
+static void expect_tsc(struct vm *vm, const struct image *image, const struct report *report, unsigned vcpu,
+		       uint64_t elapsed_s)
+{
+	const struct tsc_state *saved = (const struct tsc_state *)(void *)image_payload(image, "tsc", vcpu);
+	struct tsc_state now = tsc_of(vm, vcpu);
+	const struct finding *told = report_find(report, FINDING_TRANSLATED, "tsc", "tsc");
+	if (told != NULL && strstr(told->detail, "drops writes") != NULL)
+		return;
+	ck_assert_int_eq(told != NULL, elapsed_s != 0);
+	ck_assert_uint_ge(now.tsc - saved->tsc, elapsed_s * saved->khz * 1000);
+	ck_assert_uint_lt(now.tsc - saved->tsc, (elapsed_s + ELAPSED_S) * saved->khz * 1000);
+	ck_assert_uint_eq(now.offset - tsc_of(vm, 0).offset,
+			  saved->offset - ((struct tsc_state *)(void *)image_payload(image, "tsc", 0))->offset);
+}
+
+/* Of four vCPUs at the guest's first checkpoint, where a one-shot timer has 100 s to go. */
+START_TEST(clocks_go_on_as_the_policy_says)
+{
+	static const struct machine_kind kind = { "clock", IRQCHIP_SPLIT, 4 };
+	const struct restore_options options = { .clock = _i == 0 ? RESTORE_CLOCK_CONTINUE : RESTORE_CLOCK_REALTIME };
+	uint64_t elapsed_s = _i == 0 ? 0 : ELAPSED_S;
+	struct image image;
+	struct report report = { 0 };
+	take(&kind, 1, &image);
+	struct kvm_clock_data *clock = (struct kvm_clock_data *)(void *)image_payload(&image, "clock", 0);
+	clock->realtime = image_now_ns() - ELAPSED_NS;
+	struct vm *vm = image_restore_with(&image, &options, NULL, 0, &report);
+	ck_assert_ptr_nonnull(vm);
+	uint64_t gone_ns = clock_of(vm) - clock->clock;
+	ck_assert_uint_ge(gone_ns, elapsed_s * 1000000000);
+	ck_assert_uint_lt(gone_ns, elapsed_s * 1000000000 + ELAPSED_NS);
+	for (unsigned i = 0; i < kind.nr_vcpus; i++)
+		expect_tsc(vm, &image, &report, i, elapsed_s);
+	ck_assert_int_eq(report_find(&report, FINDING_TRANSLATED, "clock", "clock") != NULL, elapsed_s != 0);
+	ck_assert_int_eq(report_find(&report, FINDING_TRANSLATED, "lapic", "TMCCT") != NULL, elapsed_s != 0);
+	machine_run_to_exit(vm); /* the guest knows by its clocks whether the timer must have fired */
+	machine_free(vm);
+	report_done(&report);
+	image_done(&image);
+}
+END_TEST
+
 /* ---- The guest can see it ---- */
 
 START_TEST(the_ports_tell_that_the_machine_is_a_restored_one)
@@ -209,6 +275,7 @@ int main(void)
 		{ a_fired_timer_does_not_fire_again, 1 }, { kvm_fires_it_again, 1 },
 		{ a_timer_that_runs_is_left_alone, 1 },   { ram_is_as_it_was_saved, ARRAY_SIZE(into_ram) },
 		{ a_deadline_goes_with_the_tsc, 1 },      { the_ports_tell_that_the_machine_is_a_restored_one, 1 },
+		{ clocks_go_on_as_the_policy_says, 2 },
 	};
 	return kvm_test_main("translate", tests, ARRAY_SIZE(tests));
 }

@@ -1,5 +1,6 @@
 /*
- * Components against a kernel that this file makes: one that refuses every ioctl, and one whose vCPU has nested state.
+ * Components against a kernel that this file makes: one that refuses every ioctl, one whose vCPU has nested state, and
+ * one with a clock.
  */
 #include "unit.h"
 
@@ -20,13 +21,42 @@ static struct {
 	int get_errno, set_errno;     /* of nested state; 0: it works */
 	struct kvm_nested_state held; /* the header of what the vCPU has */
 	struct kvm_nested_state put;
+	bool has_clock;
+	int clock_flags;            /* KVM_CAP_ADJUST_CLOCK */
+	struct kvm_clock_data told; /* what KVM_GET_CLOCK gives */
+	struct kvm_clock_data set;  /* what KVM_SET_CLOCK was given */
+	bool drops_clock;           /* KVM_SET_CLOCK does nothing */
 } kernel;
+
+/* A clock that stands still, and adds a REALTIME_ADDS where it is to count the time since. */
+#define REALTIME_ADDS 5000000000ull
+
+static int clock_ioctl(unsigned long request, void *arg)
+{
+	switch (request) {
+	case KVM_CHECK_EXTENSION:
+		return kernel.clock_flags;
+	case KVM_GET_CLOCK:
+		memcpy(arg, &kernel.told, sizeof(kernel.told));
+		return 0;
+	case KVM_SET_CLOCK:
+		memcpy(&kernel.set, arg, sizeof(kernel.set));
+		if (!kernel.drops_clock)
+			kernel.told.clock =
+				kernel.set.clock + ((kernel.set.flags & KVM_CLOCK_REALTIME) != 0 ? REALTIME_ADDS : 0);
+		return 0;
+	default:
+		ck_abort_msg("request 0x%lx", request);
+	}
+}
 
 int kvm_ioctl(int fd, unsigned long request, void *arg)
 {
 	(void)fd;
 	kernel.nr_calls++;
 	errno = EIO;
+	if (kernel.has_clock)
+		return clock_ioctl(request, arg);
 	if (!kernel.has_nested)
 		return -1;
 	switch (request) {
@@ -186,6 +216,145 @@ START_TEST(nested_state_is_put_as_it_was_saved)
 }
 END_TEST
 
+/* ---- The clock ---- */
+
+#define SECOND 1000000000ull
+
+static struct kvm_clock_data *clock_payload(void)
+{
+	return (struct kvm_clock_data *)(void *)image_find_named(&image, "clock", 0)->payload.data;
+}
+
+/* Puts a clock that was read so long ago, as a kernel with these flags of KVM_CAP_ADJUST_CLOCK does. */
+static void put_clock(enum restore_clock policy, int64_t age_ns, int clock_flags)
+{
+	static struct restore_options options;
+	const struct section *section = image_find_named(&image, "clock", 0);
+	options.clock = policy;
+	restore.options = &options;
+	kernel.has_clock = true;
+	kernel.clock_flags = clock_flags;
+	*clock_payload() = (struct kvm_clock_data){
+		.clock = 7 * SECOND,
+		.flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE,
+		.realtime = image_now_ns() - (uint64_t)age_ns,
+		.host_tsc = 1234,
+	};
+	ck_assert_int_eq(
+		component_restore(section->component, &restore, 0, STAGE_ARM, buffer_bytes(&section->payload), &err),
+		0);
+}
+
+#define ALL_FLAGS (KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE)
+
+START_TEST(a_clock_that_continues_is_set_without_realtime)
+{
+	put_clock(RESTORE_CLOCK_CONTINUE, REALTIME_ADDS, ALL_FLAGS);
+	ck_assert_uint_eq(kernel.set.clock, 7 * SECOND);
+	ck_assert_uint_eq(kernel.set.flags, 0);
+	ck_assert_uint_eq(kernel.set.realtime, 0);
+	ck_assert_uint_eq(kernel.set.host_tsc, 0);
+	ck_assert_uint_eq(report.nr, 0);
+}
+END_TEST
+
+START_TEST(a_kernel_with_realtime_adds_what_has_passed)
+{
+	put_clock(RESTORE_CLOCK_REALTIME, REALTIME_ADDS, ALL_FLAGS);
+	ck_assert_uint_eq(kernel.set.clock, 7 * SECOND);
+	ck_assert_uint_eq(kernel.set.flags, KVM_CLOCK_REALTIME);
+	ck_assert_uint_eq(kernel.set.realtime, clock_payload()->realtime);
+	ck_assert_uint_eq(report.nr, 1);
+	ck_assert_int_eq(report.findings[0].kind, FINDING_TRANSLATED);
+	ck_assert_str_eq(report.findings[0].name, "clock");
+}
+END_TEST
+
+START_TEST(for_a_kernel_without_realtime_we_add_it)
+{
+	put_clock(RESTORE_CLOCK_REALTIME, REALTIME_ADDS, KVM_CLOCK_TSC_STABLE);
+	ck_assert_uint_eq(kernel.set.flags, 0);
+	ck_assert_uint_eq(kernel.set.realtime, 0);
+	ck_assert_uint_ge(kernel.set.clock, 7 * SECOND + REALTIME_ADDS);
+	ck_assert_uint_lt(kernel.set.clock, 7 * SECOND + REALTIME_ADDS + 3600 * SECOND);
+	ck_assert_uint_eq(report.nr, 1);
+	ck_assert_int_eq(report.findings[0].kind, FINDING_TRANSLATED);
+}
+END_TEST
+
+START_TEST(of_a_moment_to_come_no_time_has_passed)
+{
+	put_clock(RESTORE_CLOCK_REALTIME, -3600 * (int64_t)SECOND, ALL_FLAGS);
+	ck_assert_uint_eq(kernel.set.clock, 7 * SECOND);
+	ck_assert_uint_eq(kernel.set.flags, 0);
+	ck_assert_uint_eq(report.nr, 1);
+	ck_assert_int_eq(report.findings[0].kind, FINDING_TRANSLATED);
+	ck_assert_str_eq(report.findings[0].name, "realtime");
+}
+END_TEST
+
+/* Succeeds, and does nothing: what it has is another clock, earlier or later than the one that it was given. */
+START_TEST(a_clock_that_was_not_set_is_refused)
+{
+	static const uint64_t others[] = { 0, 3 * SECOND, 3600 * SECOND };
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		kernel.drops_clock = true;
+		kernel.told.clock = others[i];
+		put_clock(RESTORE_CLOCK_CONTINUE, 0, 0);
+		ck_assert_uint_eq(report_bad(&report), 1);
+		ck_assert_int_eq(report.findings[0].kind, FINDING_REFUSED);
+		ck_assert_str_eq(report.findings[0].where, "vm");
+		ck_assert_str_eq(report.findings[0].name, "clock");
+		ck_assert_str_eq(report.findings[0].left, "0x1a13b8600");
+		report_done(&report);
+	}
+}
+END_TEST
+
+/* A kernel that tells the moment is believed; else it is the one at which the clock was read. */
+START_TEST(the_moment_is_saved_with_the_clock)
+{
+	static const struct {
+		uint32_t flags;
+		uint64_t realtime;
+	} rows[] = { { KVM_CLOCK_REALTIME, 1234 }, { 0, 0 } };
+	kernel.has_clock = true;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buffer payload = { 0 };
+		struct kvm_clock_data saved;
+		kernel.told = (struct kvm_clock_data){
+			.clock = 77, .flags = rows[i].flags, .realtime = rows[i].realtime, .host_tsc = 5
+		};
+		uint64_t before = image_now_ns();
+		ck_assert_int_eq(component_save(component_by_name("clock"), &vm, 0, &payload, &err), 0);
+		memcpy(&saved, payload.data, sizeof(saved));
+		ck_assert_uint_eq(saved.clock, 77);
+		ck_assert_uint_eq(saved.flags, rows[i].flags);
+		ck_assert_uint_eq(saved.host_tsc, 5);
+		if (rows[i].flags != 0)
+			ck_assert_uint_eq(saved.realtime, 1234);
+		else
+			ck_assert(saved.realtime >= before && saved.realtime <= image_now_ns());
+		buffer_done(&payload);
+	}
+}
+END_TEST
+
+/* Version 0.1.0 saved none: then it is when the snapshot was written. */
+START_TEST(an_old_snapshot_has_the_moment_in_its_header)
+{
+	image.header.created_ns = 5678;
+	clock_payload()->realtime = 0;
+	ck_assert_uint_eq(image_moment_ns(&image), 5678);
+	clock_payload()->realtime = 1234;
+	ck_assert_uint_eq(image_moment_ns(&image), 1234);
+}
+END_TEST
+
 UNIT_MAIN_WITH(setup, teardown, "kernel", a_save_that_the_kernel_refuses_fails,
 	       a_restore_that_the_kernel_refuses_is_told, nested_state_is_saved_where_it_is_in_use,
-	       nested_state_that_cannot_be_read_is_an_error, nested_state_is_put_as_it_was_saved)
+	       nested_state_that_cannot_be_read_is_an_error, nested_state_is_put_as_it_was_saved,
+	       a_clock_that_continues_is_set_without_realtime, a_kernel_with_realtime_adds_what_has_passed,
+	       for_a_kernel_without_realtime_we_add_it, of_a_moment_to_come_no_time_has_passed,
+	       a_clock_that_was_not_set_is_refused, the_moment_is_saved_with_the_clock,
+	       an_old_snapshot_has_the_moment_in_its_header)

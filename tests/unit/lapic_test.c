@@ -57,4 +57,35 @@ START_TEST(its_interrupt_is_the_one_of_its_entry)
 }
 END_TEST
 
-UNIT_MAIN("lapic", a_timer_that_ran_down_has_fired, its_interrupt_is_the_one_of_its_entry)
+START_TEST(a_timer_is_moved_on_by_what_has_passed)
+{
+	static const struct {
+		uint32_t lvtt, initial, count, divide;
+		uint64_t ns;
+		bool counts;
+		uint32_t left;
+	} rows[] = {
+		{ LAPIC_LVTT_ONE_SHOT, 1000, 900, 0xb, 400, true, 500 }, /* by 1 */
+		{ LAPIC_LVTT_ONE_SHOT, 1000, 900, 0, 400, true, 700 },   /* by 2 */
+		{ LAPIC_LVTT_ONE_SHOT, 1000, 900, 8, 64, true, 898 },    /* by 32 */
+		{ PERIODIC, 1000, 900, 0xa, 12800, true, 800 },          /* by 128 */
+		{ LAPIC_LVTT_ONE_SHOT, 1000, 900, 0xb, 899, true, 1 },
+		{ LAPIC_LVTT_ONE_SHOT, 1000, 900, 0xb, 900, true, 1 },
+		{ PERIODIC, 1000, 900, 0xb, UINT64_MAX, true, 1 },
+		{ LAPIC_LVTT_ONE_SHOT, 1000, 0, 0xb, 400, false, 0 },  /* it has fired */
+		{ LAPIC_LVTT_ONE_SHOT, 0, 900, 0xb, 400, false, 900 }, /* it was stopped */
+		{ LAPIC_LVTT_DEADLINE, 1000, 900, 0xb, 400, false, 900 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kvm_lapic_state lapic = timer(rows[i].lvtt, rows[i].initial, rows[i].count);
+		lapic_set(&lapic, LAPIC_TDCR, rows[i].divide);
+		ck_assert_msg(lapic_timer_move_on(&lapic, rows[i].ns) == rows[i].counts, "row %zu", i);
+		ck_assert_msg(lapic_get(&lapic, LAPIC_TMCCT) == rows[i].left, "row %zu: %u", i,
+			      lapic_get(&lapic, LAPIC_TMCCT));
+		ck_assert_uint_eq(lapic_get(&lapic, LAPIC_TMICT), rows[i].initial);
+	}
+}
+END_TEST
+
+UNIT_MAIN("lapic", a_timer_that_ran_down_has_fired, its_interrupt_is_the_one_of_its_entry,
+	  a_timer_is_moved_on_by_what_has_passed)

@@ -156,8 +156,10 @@ START_TEST(other_options_are_taken)
 	ck_assert_uint_eq(options.nr_arguments, 2);
 	ck_assert_str_eq(options.arguments[0], "first");
 	ck_assert_str_eq(options.arguments[1], "--second");
-	assert_parsed("restore --regs=one-reg -");
+	ck_assert_int_eq(options.restore.clock, RESTORE_CLOCK_CONTINUE);
+	assert_parsed("restore --regs=one-reg --clock realtime -");
 	ck_assert_int_eq(options.restore.reg_access, KVM_REG_ACCESS_ONE_REG);
+	ck_assert_int_eq(options.restore.clock, RESTORE_CLOCK_REALTIME);
 	ck_assert_str_eq(options.arguments[0], "-");
 }
 END_TEST
@@ -219,6 +221,7 @@ START_TEST(what_is_wrong_is_refused_by_name)
 		{ "run --at after=5", "--at after=5: expected" },
 		{ "run --until 0", "--until 0: expected exit" },
 		{ "run --until never", "--until never: expected exit" },
+		{ "restore --clock stop", "--clock stop: expected continue or realtime" },
 		{ "restore --without nothing", "--without nothing: expected a register's or a component's name" },
 		{ "run --no-such", "run --no-such: no such option; stasis run --help lists them" },
 		{ "run image -x", "run -x: no such option" },
