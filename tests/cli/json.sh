@@ -35,6 +35,6 @@ document 1 'not d["takes"] and any(f["kind"] == "refused" for f in d["findings"]
 document 0 'd["kernel"].startswith("Linux ") and d["capabilities"]["KVM_CAP_IRQCHIP"] == 1
 	and any(r["rule"] == "reserved-bits" for r in d["one_reg"])' host
 document 0 '[g["name"] for g in d] == ["hello", "counter", "regs", "interrupt", "smp", "memory", "exception",
-	"shadow", "memory-smp"] and d[4]["vcpus_max"] == 16 and d[4]["cannot"]["none"]' guests
+	"shadow", "clock", "memory-smp"] and d[4]["vcpus_max"] == 16 and d[4]["cannot"]["none"]' guests
 document 0 'd["same"] and d["first_printed"] == d["second_printed"] > 0' roundtrip --guest regs --until exit
 finish
