@@ -10,7 +10,7 @@ corpus=$root/tests/fuzz/corpus
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-for target in snapshot component records chain wire xsave boot reg_name options terminal devices; do
+for target in snapshot component records chain wire xsave boot reg_name options request terminal devices; do
 	mkdir -p "$corpus/$target"
 	find "$corpus/$target" -type f ! -name 'found-*' ! -name 'campaign-*' -delete
 done
@@ -90,6 +90,10 @@ printf '\377--mem\n2G\n--cpus=16\n--irqchip\nsplit\nimage' >"$corpus/options/mac
 printf '\377--at=checkpoint=3\n--until\n2s\n--keep\nfile\n--guest\nregs' >"$corpus/options/roundtrip"
 printf '\377file\n--allow\nIA32_TSC\n--without=lapic\n--json\n--\n--x' >"$corpus/options/restore"
 printf '\377--at\nafter=0.2s\n--snapshot\n-\n--continue\n--real\n--load\n0x7c00\n-h' >"$corpus/options/run"
+
+# A request and a reply (tests/fuzz/request.c).
+printf '\0snapshot "/a \\udcff\\n\\ud83d\\ude00" --incremental\t"status"\r' >"$corpus/request/line"
+printf '\1{"ok":true,"job":{"number":7,"phase":"copying","rows":[1,-2.5e3,null,"\\u00e9\\""]}}\n' >"$corpus/request/reply"
 
 printf 'abc\1\1\1x\1s\1h\1?' >"$corpus/terminal/keys"
 

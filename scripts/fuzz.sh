@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 build="build-fuzz"
 turn=120 # seconds of a target in a campaign
 # Each target with the longest input that makes sense for it.
-targets="snapshot:34816 records:256 chain:132 wire:12544 component:16384 xsave:12352 boot:8192 reg_name:96 options:1024 terminal:128 devices:1024"
+targets="snapshot:34816 records:256 chain:132 wire:12544 component:16384 xsave:12352 boot:8192 reg_name:96 options:1024 request:1024 terminal:128 devices:1024"
 
 executions() {
 	awk '/^stat::number_of_executed_units:/ { runs += $2 } END { printf "%d\n", runs }' "$build/log/$1" 2>/dev/null || echo 0
