@@ -12,10 +12,10 @@
 #include "session_state.h"
 
 #define REPLY_MAX   CONTROL_REPLIES_MAX
-#define LOOK_US         20000      /* between two looks at a job */
-#define PROGRESS_US     500000     /* what is over sooner needs no bar */
-#define BAR_CELLS       30
-#define VALUE_SIZE      SESSION_TEXT_SIZE
+#define LOOK_US     20000  /* between two looks at a job */
+#define PROGRESS_US 500000 /* what is over sooner needs no bar */
+#define BAR_CELLS   30
+#define VALUE_SIZE  SESSION_TEXT_SIZE
 
 /* A connection, and the last reply that came through it. */
 struct client {
@@ -43,8 +43,10 @@ static int connect_to(struct client *client, const char *path, struct error *err
 	if (connect(client->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
 	if (errno == ECONNREFUSED)
-		return error_set(err, ERROR_NO_INPUT, "%s: nobody listens there; its machine has ended, or it is no "
-				 "socket", path);
+		return error_set(err, ERROR_NO_INPUT,
+				 "%s: nobody listens there; its machine has ended, or it is no "
+				 "socket",
+				 path);
 	return error_errno(err, error_code_of_open(errno), "%s", path);
 }
 
@@ -65,7 +67,8 @@ static int receive(struct client *client, struct error *err)
 	}
 	while ((end = memchr(client->reply, '\n', client->have)) == NULL) {
 		if (client->have == REPLY_MAX)
-			return error_set(err, ERROR_DATA, "%s: a reply of more than %d bytes", client->socket, REPLY_MAX);
+			return error_set(err, ERROR_DATA, "%s: a reply of more than %d bytes", client->socket,
+					 REPLY_MAX);
 		ssize_t n = read(client->fd, client->reply + client->have, REPLY_MAX - client->have);
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -18,9 +18,9 @@ struct client {
 	bool is_ending; /* nothing more is read; the connection ends when its replies are sent */
 	bool is_lost;   /* it ends now */
 	int fds[CONTROL_FDS_MAX];
-	unsigned nr_fds;                /* of the request that is coming */
-	size_t in_size, out_size;       /* bytes */
-	char in[REQUEST_LINE_MAX + 1];  /* and the newline */
+	unsigned nr_fds;               /* of the request that is coming */
+	size_t in_size, out_size;      /* bytes */
+	char in[REQUEST_LINE_MAX + 1]; /* and the newline */
 	char out[CONTROL_REPLIES_MAX];
 };
 
@@ -39,8 +39,10 @@ static int make_address(const char *path, struct sockaddr_un *ret, struct error 
 {
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (path[0] == '\0' || strlen(path) >= sizeof(ret->sun_path))
-		return error_set(err, ERROR_USAGE, "--control %s: a socket's name has 1 to %zu bytes; a shorter path "
-				 "leads to the same folder perhaps", path, sizeof(ret->sun_path) - 1);
+		return error_set(err, ERROR_USAGE,
+				 "--control %s: a socket's name has 1 to %zu bytes; a shorter path "
+				 "leads to the same folder perhaps",
+				 path, sizeof(ret->sun_path) - 1);
 	memcpy(ret->sun_path, path, strlen(path));
 	return 0;
 }
@@ -52,16 +54,20 @@ static int remove_stale(const char *path, const struct sockaddr_un *address, str
 	if (lstat(path, &there) < 0)
 		return error_errno(err, ERROR_CREATE, "--control %s", path);
 	if (!S_ISSOCK(there.st_mode))
-		return error_set(err, ERROR_CREATE, "--control %s: something else than a socket stands there; name "
-				 "another file, or remove it", path);
+		return error_set(err, ERROR_CREATE,
+				 "--control %s: something else than a socket stands there; name "
+				 "another file, or remove it",
+				 path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_errno(err, ERROR_SYSTEM, "--control %s: socket", path);
 	int result = connect(fd, (const struct sockaddr *)address, sizeof(*address)), why = errno;
 	close(fd);
 	if (result == 0 || why != ECONNREFUSED) /* EAGAIN: its queue is full */
-		return error_set(err, ERROR_CREATE, "--control %s: another process listens there already; name another "
-				 "file", path);
+		return error_set(err, ERROR_CREATE,
+				 "--control %s: another process listens there already; name another "
+				 "file",
+				 path);
 	if (unlink(path) < 0)
 		return error_errno(err, ERROR_CREATE, "--control %s: removing the socket that nobody listens at", path);
 	return 0;
@@ -112,8 +118,8 @@ int control_open(struct control **ret, const char *path, struct error *err)
 		return error_set(err, ERROR_SYSTEM, "no memory for a control socket");
 	control->fd = -1;
 	control->path = strdup(path);
-	int status = control->path != NULL ? listen_at(control, err) :
-					     error_set(err, ERROR_SYSTEM, "no memory for a control socket");
+	int status = control->path != NULL ? listen_at(control, err)
+					   : error_set(err, ERROR_SYSTEM, "no memory for a control socket");
 	if (status < 0) {
 		control_close(control);
 		return status;
@@ -384,8 +390,8 @@ void control_wants(const struct control *control, struct pollfd *ret)
 		const struct client *client = control->clients[i];
 		ret[1 + i] = (struct pollfd){ .fd = client != NULL ? client->fd : -1 };
 		if (client != NULL)
-			ret[1 + i].events = (short)((client->is_ending ? 0 : POLLIN) |
-						    (client->out_size > 0 ? POLLOUT : 0));
+			ret[1 + i].events =
+				(short)((client->is_ending ? 0 : POLLIN) | (client->out_size > 0 ? POLLOUT : 0));
 	}
 }
 

@@ -1,9 +1,10 @@
 /*
- * The control socket: a Unix socket whose clients send requests, a line each, and get a line for each (docs/CONTROL.md).
+ * The control socket: a Unix socket whose clients send requests, a line each, and get a line for each
+ * (docs/CONTROL.md).
  *
- * Whoever has it gives its descriptors to poll() and calls control_step(), which never waits.  A client has bounded room
- * for its requests and for its replies; one that does not read loses its connection when that is full.  So no client
- * takes time or memory from the machine, whatever it sends or leaves undone.
+ * Whoever has it gives its descriptors to poll() and calls control_step(), which never waits.  A client has bounded
+ * room for its requests and for its replies; one that does not read loses its connection when that is full.  So no
+ * client takes time or memory from the machine, whatever it sends or leaves undone.
  */
 #ifndef STASIS_VMM_CONTROL_H
 #define STASIS_VMM_CONTROL_H
@@ -17,8 +18,8 @@
 
 #define CONTROL_CLIENTS_MAX 8
 #define CONTROL_POLL_MAX    (1 + CONTROL_CLIENTS_MAX)
-#define CONTROL_FDS_MAX     2       /* descriptors that may come with a request */
-#define CONTROL_REPLIES_MAX 65536   /* bytes of replies that a client has not taken, besides what its socket holds */
+#define CONTROL_FDS_MAX     2     /* descriptors that may come with a request */
+#define CONTROL_REPLIES_MAX 65536 /* bytes of replies that a client has not taken, besides what its socket holds */
 
 struct control;
 

@@ -256,7 +256,7 @@ static bool read_value(struct reader *reader)
 		return true;
 	}
 	return *reader->at == '-' || (*reader->at >= '0' && *reader->at <= '9') ? read_number(reader)
-										 : read_word(reader);
+										: read_word(reader);
 }
 
 bool json_walk(const char *text, size_t size, json_visit *visit, void *context)

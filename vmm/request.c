@@ -13,10 +13,11 @@ static int check_characters(const char *line, size_t size, struct error *err)
 {
 	for (size_t i = 0; i < size; i++)
 		if (((unsigned char)line[i] < 0x20 || line[i] == 0x7f) && !is_blank(line[i]))
-			return error_set(err, ERROR_USAGE,
-					 "byte %zu of the request is the control character 0x%02x; in a string, \\u00%02x "
-					 "stands for it",
-					 i, (unsigned)(unsigned char)line[i], (unsigned)(unsigned char)line[i]);
+			return error_set(
+				err, ERROR_USAGE,
+				"byte %zu of the request is the control character 0x%02x; in a string, \\u00%02x "
+				"stands for it",
+				i, (unsigned)(unsigned char)line[i], (unsigned)(unsigned char)line[i]);
 	return 0;
 }
 

@@ -243,8 +243,8 @@ static int do_cancel(struct call *call, struct error *err)
 	if (session->saving == NULL)
 		return error_set(err, ERROR_NOT_NOW, "cancel: nothing is under way");
 	if (!saving_is_copying(session->saving))
-		return error_set(err, ERROR_NOT_NOW,
-				 "cancel: the snapshot to %s is taken and on its way to the disk", session->job_file);
+		return error_set(err, ERROR_NOT_NOW, "cancel: the snapshot to %s is taken and on its way to the disk",
+				 session->job_file);
 	session_end_job(session, "given up, as a client asked for");
 	succeed(call);
 	json_number(&call->json, "job", session->nr_jobs);

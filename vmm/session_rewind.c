@@ -56,9 +56,10 @@ int session_set_point(struct session *session, struct error *err)
 	if (session->options->rewind_every != 0)
 		return error_set(err, ERROR_USAGE, "rewind --set: --rewind-every sets the point of this machine");
 	if (session->track != NULL)
-		return error_set(err, ERROR_USAGE,
-				 "rewind --set: this machine was started with --incremental, and both would need to know "
-				 "what the guest writes");
+		return error_set(
+			err, ERROR_USAGE,
+			"rewind --set: this machine was started with --incremental, and both would need to know "
+			"what the guest writes");
 	if (session->saving != NULL)
 		return error_set(err, ERROR_NOT_NOW, "rewind --set: the snapshot to %s is under way",
 				 session->job_file);

@@ -45,10 +45,10 @@ struct session {
 	uint8_t input[SESSION_INPUT_SIZE];
 	size_t input_size; /* bytes that the UART had no room for yet */
 
-	bool taken;          /* the trigger's snapshot was taken */
-	unsigned nr_taken;   /* snapshots to --snapshot's file, for numbering */
-	int64_t deadline_us; /* of TRIGGER_AFTER; 0: none */
-	struct track *track; /* --incremental: what was written since the last snapshot; else NULL */
+	bool taken;            /* the trigger's snapshot was taken */
+	unsigned nr_taken;     /* snapshots to --snapshot's file, for numbering */
+	int64_t deadline_us;   /* of TRIGGER_AFTER; 0: none */
+	struct track *track;   /* --incremental: what was written since the last snapshot; else NULL */
 	const char *base_path; /* the snapshot that the machine was restored from, or NULL */
 	uint8_t base_id[IMAGE_ID_SIZE];
 

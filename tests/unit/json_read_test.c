@@ -35,9 +35,27 @@ END_TEST
 START_TEST(what_is_no_document_is_refused)
 {
 	static const char *const documents[] = {
-		"",	     "{",     "}",	 "{\"a\"}", "{\"a\":}",	    "{\"a\":1,}", "{a:1}", "[1,]",
-		"[1 2]",     "01",    "-",	 "1.",	    "1e",	    ".5",	  "tru",   "1 1",
-		"\"a",	     "\"\t\"", "[\"\\u0000\"]", "{\"a\":1]", "[[[[[[[[[1]]]]]]]]]",
+		"",
+		"{",
+		"}",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"{a:1}",
+		"[1,]",
+		"[1 2]",
+		"01",
+		"-",
+		"1.",
+		"1e",
+		".5",
+		"tru",
+		"1 1",
+		"\"a",
+		"\"\t\"",
+		"[\"\\u0000\"]",
+		"{\"a\":1]",
+		"[[[[[[[[[1]]]]]]]]]",
 	};
 	char leaves[512], path[2 * JSON_PATH_MAX];
 	for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
@@ -67,8 +85,18 @@ END_TEST
 /* Whatever bytes a string has but NUL, it is read as it was written. */
 START_TEST(what_is_written_is_read)
 {
-	static const char *const parts[] = { "a", "\"\\/", "\x01\x1f\x7f", "\x80", "\xbf", "\xc3\xa9", "\xe2\x82\xac",
-					     "\xed\xa0\x80", "\xf0\x9f\x98\x80", "\xf4\x90\x80\x80", "\xc0\xaf", "\xff" };
+	static const char *const parts[] = { "a",
+					     "\"\\/",
+					     "\x01\x1f\x7f",
+					     "\x80",
+					     "\xbf",
+					     "\xc3\xa9",
+					     "\xe2\x82\xac",
+					     "\xed\xa0\x80",
+					     "\xf0\x9f\x98\x80",
+					     "\xf4\x90\x80\x80",
+					     "\xc0\xaf",
+					     "\xff" };
 	size_t nr = sizeof(parts) / sizeof(parts[0]);
 	for (size_t i = 0; i < nr * nr; i++) {
 		char text[16], value[16], *document = NULL;

@@ -67,9 +67,10 @@ END_TEST
 
 START_TEST(what_is_no_request_is_refused)
 {
-	static const char *const strings[] = { "\"a",	       "\"a\\",	       "\"\\x\"",     "\"\\u12\"",
-					       "\"\\u000\"",   "\"\\u0000\"",  "\"\\udc00\"", "\"\\ud83d\"",
-					       "\"\\ud83d\\n", "\"\\ud83d\\u0041\"" };
+	static const char *const strings[] = {
+		"\"a",         "\"a\\",       "\"\\x\"",     "\"\\u12\"",    "\"\\u000\"",
+		"\"\\u0000\"", "\"\\udc00\"", "\"\\ud83d\"", "\"\\ud83d\\n", "\"\\ud83d\\u0041\""
+	};
 	assert_refused("", 0, "empty");
 	assert_refused(" \t\r ", 4, "empty");
 	assert_refused("1 2 3 4 5 6 7 8 9", 17, "more than 8 words");
