@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 need_kvm
 need python3
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 socket=$work/s
 console=$work/console
 messages=$work/messages
@@ -76,7 +76,7 @@ cd "$work/folder" || exit 1
 ctl 0 snapshot "$name"
 prints "^snapshot written to $work/folder/a \"b.*: [0-9.]+ MiB of 8.0 MiB of RAM, guest paused for [0-9.]+ ms$"
 check 'the file is not there' [ -f "$name" ]
-cd "$here" || exit 1
+cd "$work" || exit 1
 expect 0 "$stasis" verify "$work/folder/$name"
 ctl 0 status
 prints '^machine: paused$'
