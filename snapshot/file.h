@@ -23,6 +23,9 @@ int file_write_pages(const struct image *image, const struct pages *pages, const
 /* Writes the image as a stream to a descriptor that need not be seekable.  name is for errors. */
 int file_write_stream(const struct image *image, int fd, const char *name, struct error *err);
 
+/* The bytes of such a stream in front of its RAM.  The caller ends *ret. */
+int file_write_state(const struct image *image, struct buffer *ret, struct error *err);
+
 /*
  * Reads a snapshot: a file, whose RAM is mapped privately, page by page on demand, or a stream, whose RAM is read.
  * path "-" is standard input.  All of the state is checked: layout, checksums, versions, every section's size and
@@ -41,6 +44,11 @@ int file_read_copy(const char *path, struct image *ret, struct error *err);
 
 /* As file_read(), without RAM: of an incremental snapshot, the parent need not be there. */
 int file_read_state(const char *path, struct image *ret, struct error *err);
+
+/*
+ * Reads the bytes of file_write_state(), which are copied: an image without RAM.  name is for errors.
+ */
+int file_read_state_of(struct bytes bytes, const char *name, struct image *ret, struct error *err);
 
 /*
  * Reads all RAM of the image that came from path, and that of its parents, and holds it against the checksums.

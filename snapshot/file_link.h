@@ -11,7 +11,8 @@
 
 /* Where a snapshot is read from. */
 struct source {
-	int fd;
+	int fd;             /* -1: from memory */
+	struct bytes bytes; /* then these */
 	const char *name;
 	uint64_t offset; /* how much has been read */
 	bool is_file;    /* a regular file from its start */

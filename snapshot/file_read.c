@@ -16,9 +16,19 @@
 
 #define STATE_PIECE (64u << 10) /* bytes of state that are read at once: few snapshots have more */
 
+/* As io_read_full(). */
+static ssize_t read_bytes(const struct source *source, void *ret, size_t size)
+{
+	size_t left = source->offset < source->bytes.size ? source->bytes.size - (size_t)source->offset : 0;
+	size_t n = size < left ? size : left;
+	if (n > 0)
+		memcpy(ret, source->bytes.data + source->offset, n);
+	return (ssize_t)n;
+}
+
 static int source_read(struct source *source, void *ret, size_t size, const char *what, struct error *err)
 {
-	ssize_t n = io_read_full(source->fd, ret, size);
+	ssize_t n = source->fd < 0 ? read_bytes(source, ret, size) : io_read_full(source->fd, ret, size);
 	if (n < 0)
 		return error_errno(err, ERROR_IO, "%s: reading %s at offset %" PRIu64, source->name, what,
 				   source->offset);
@@ -665,6 +675,31 @@ int file_read_state(const char *path, struct image *ret, struct error *err)
 	}
 	link_done(&link);
 	return status;
+}
+
+int file_read_state_of(struct bytes bytes, const char *name, struct image *ret, struct error *err)
+{
+	struct source source = { .fd = -1, .bytes = bytes, .name = name };
+	struct format_header header;
+	struct format_section *table = NULL;
+	struct image image = { 0 };
+	int status = read_state(&source, &image, &header, &table, err);
+	free(table);
+	if (status == 0 && header.form != FORMAT_STREAM)
+		status = error_set(err, ERROR_DATA, "%s: form %u, expected 2 (stream)", name, header.form);
+	if (status == 0 && image_is_incremental(&image))
+		status = error_set(err, ERROR_DATA, "%s: a stream with a parent, expected a whole snapshot", name);
+	if (status == 0 && source.offset != bytes.size)
+		status =
+			error_set(err, ERROR_DATA, "%s: %zu bytes, expected %" PRIu64, name, bytes.size, source.offset);
+	if (status == 0 && image_validate(&image, err) < 0)
+		status = error_prefix(err, "%s", name);
+	if (status < 0) {
+		image_done(&image);
+		return status;
+	}
+	*ret = image;
+	return 0;
 }
 
 int file_read_copy(const char *path, struct image *ret, struct error *err)

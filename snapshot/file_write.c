@@ -77,18 +77,24 @@ static int send_ram(const struct memory *memory, int fd)
 	return send_record(fd, 0, NULL, 0);
 }
 
-int file_write_stream(const struct image *image, int fd, const char *name, struct error *err)
+int file_write_state(const struct image *image, struct buffer *ret, struct error *err)
 {
-	struct buffer state = { 0 };
 	struct layout *layout = calloc(1, sizeof(*layout));
 	if (layout == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's layout");
 	int status = layout_make(layout, image, FORMAT_STREAM, 0, err);
 	if (status == 0)
-		status = layout_serialize(layout, image, &state, err);
+		status = layout_serialize(layout, image, ret, err);
+	free(layout);
+	return status;
+}
+
+int file_write_stream(const struct image *image, int fd, const char *name, struct error *err)
+{
+	struct buffer state = { 0 };
+	int status = file_write_state(image, &state, err);
 	if (status == 0 && (io_write_full(fd, state.data, state.size) < 0 || send_ram(image->memory, fd) < 0))
 		status = error_errno(err, ERROR_IO, "%s: writing the snapshot", name);
 	buffer_done(&state);
-	free(layout);
 	return status;
 }

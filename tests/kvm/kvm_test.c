@@ -48,7 +48,7 @@ static void console_output(void *context, uint8_t byte)
 		abort();
 }
 
-static struct buffer *console_new(void)
+struct buffer *machine_console(void)
 {
 	struct buffer *console = calloc(1, sizeof(*console));
 	ck_assert_ptr_nonnull(console);
@@ -60,29 +60,40 @@ struct bytes machine_printed(const struct vm *vm)
 	return buffer_bytes(vm->ops_context);
 }
 
-static const struct vm_ops test_ops = { .console = console_output };
+const struct vm_ops machine_vm_ops = { .console = console_output };
 
-struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot)
+static struct vm *boot_with(const struct machine_kind *kind, struct bytes image, enum boot_kind boot,
+			    const char *command_line)
 {
 	struct setup setup = {
 		.ram_size = KVM_TEST_RAM, .nr_vcpus = kind->nr_vcpus, .irqchip = kind->irqchip, .baseline = CPUID_HOST
 	};
 	struct boot_request request = { .image = { .name = kind->guest, .contents = image },
 					.kind = boot,
-					.command_line = "" };
+					.command_line = command_line };
 	struct vm *vm = NULL;
 	struct error err;
 	int kvm_fd = kvm_open(&err);
-	if (kvm_fd < 0 || setup_boot(&setup, &request, kvm_fd, &test_ops, console_new(), &vm, &err) < 0)
+	if (kvm_fd < 0 || setup_boot(&setup, &request, kvm_fd, &machine_vm_ops, machine_console(), &vm, &err) < 0)
 		ck_abort_msg("booting %s: %s", kind->guest, err.text);
 	return vm;
 }
 
-struct vm *machine_boot(const struct machine_kind *kind)
+struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot)
+{
+	return boot_with(kind, image, boot, "");
+}
+
+struct vm *machine_boot_line(const struct machine_kind *kind, const char *command_line)
 {
 	const struct guest *guest = guest_find(kind->guest);
 	ck_assert_msg(guest != NULL, "no guest is called %s", kind->guest);
-	return machine_boot_image(kind, guest_image(guest), guest->is_long ? BOOT_FLAT_LONG : BOOT_SECTOR);
+	return boot_with(kind, guest_image(guest), guest->is_long ? BOOT_FLAT_LONG : BOOT_SECTOR, command_line);
+}
+
+struct vm *machine_boot(const struct machine_kind *kind)
+{
+	return machine_boot_line(kind, "");
 }
 
 bool machine_run(struct vm *vm, uint32_t *ret_checkpoint)
@@ -195,11 +206,12 @@ struct vm *image_restore_with(const struct image *image, const struct restore_op
 	struct image copy;
 	struct vm *vm = NULL;
 	struct error err;
-	struct buffer *console = console_new();
+	struct buffer *console = machine_console();
 	int kvm_fd = kvm_open(&err);
 	ck_assert_int_ge(kvm_fd, 0);
 	image_clone(image, &copy);
-	int status = restore_image(&copy, kvm_fd, options, plan, nr_steps, &test_ops, console, report, &vm, &err);
+	int status =
+		restore_image(&copy, kvm_fd, options, plan, nr_steps, &machine_vm_ops, console, report, &vm, &err);
 	image_done(&copy);
 	if (status < 0 && status != -ERROR_DIFFERENT)
 		ck_abort_msg("restoring: %s", err.text);

@@ -46,6 +46,13 @@ struct vm *machine_boot(const struct machine_kind *kind);
 /* As machine_boot(), with an image of the test's own. */
 struct vm *machine_boot_image(const struct machine_kind *kind, struct bytes image, enum boot_kind boot);
 
+/* As machine_boot(), with a command line for the guest. */
+struct vm *machine_boot_line(const struct machine_kind *kind, const char *command_line);
+
+/* What a machine that the test makes itself is given, so that the functions here take it: a console of its own. */
+extern const struct vm_ops machine_vm_ops;
+struct buffer *machine_console(void);
+
 /* What a machine, which is paused, has printed. */
 struct bytes machine_printed(const struct vm *vm);
 

@@ -1,0 +1,778 @@
+#include "outgoing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "channel.h"
+#include "crc32c.h"
+#include "file.h"
+#include "ram.h"
+#include "ram_digest.h"
+#include "save.h"
+
+#define STEPS_MAX      16u      /* messages that one outgoing_step() makes */
+#define PIECE_PAGES    256u     /* whose dirty bits are cleared at once, before they are read */
+#define SCAN_PAGES_MAX 4096u    /* that are looked at for one message */
+#define FEW_PAGES      64u      /* another round would take no fewer */
+#define STUCK_MAX      4u       /* rounds that do not shrink, before it is given up */
+#define MEASURED_MIN   262144   /* bytes of a round that say something of the bandwidth */
+#define IDLE_US        10000000 /* without a byte in either direction */
+#define TRIAL_US       60000000 /* the same, while the target makes its trial */
+#define WAIT_MS        500
+#define SECOND_US      1000000.0
+
+struct outgoing {
+	struct vm *vm;
+	struct track *track; /* the caller's, or NULL */
+	struct dirty *dirty; /* the track's, or ours */
+	struct channel channel;
+	struct outgoing_options options;
+	uint8_t id[IMAGE_ID_SIZE];
+	bool was_paused; /* it stays so where this fails */
+	bool holds;
+
+	enum outgoing_phase phase;
+	enum outgoing_result result;
+	struct error error;
+	char *remarks; /* WIRE_TEXT_MAX + 1 bytes */
+
+	struct buffer blob; /* a serialized state that is being sent */
+	size_t blob_at;
+	struct wire_seal seal;
+
+	struct pages told;  /* written by the guest before this round: cleared piece by piece, then sent */
+	struct pages piece; /* in round 0, of the piece at hand: what is no hole */
+	struct pages taken; /* all that was told in all rounds */
+	struct pages data;  /* pages that the target has other bytes of than zeros */
+	struct ram_digest digest;
+	unsigned region; /* of the next page */
+	uint64_t page, piece_end;
+	bool is_round_sent;       /* its end, too */
+	struct wire_round counts; /* of this round */
+	unsigned stuck;
+	int64_t round_us, active_us, paused_us;
+	uint64_t round_bytes;
+	struct outgoing_numbers numbers;
+};
+
+static const char *const phase_names[OUTGOING_PHASES] = {
+	[OUTGOING_ASKING] = "asking",       [OUTGOING_ROUNDS] = "rounds",       [OUTGOING_LAST] = "last pages",
+	[OUTGOING_PREPARING] = "preparing", [OUTGOING_COMMITTED] = "committed", [OUTGOING_OVER] = "over",
+};
+
+const char *outgoing_phase_name(enum outgoing_phase phase)
+{
+	return phase_names[phase];
+}
+
+static uint64_t ram_pages(const struct outgoing *outgoing)
+{
+	uint64_t nr = 0;
+	for (unsigned i = 0; i < outgoing->told.nr_regions; i++)
+		nr += outgoing->told.nr_pages[i];
+	return nr;
+}
+
+/* ---- Ends ---- */
+
+static void over(struct outgoing *outgoing, enum outgoing_result result)
+{
+	outgoing->phase = OUTGOING_OVER;
+	outgoing->result = result;
+	if (outgoing->paused_us != 0)
+		outgoing->numbers.downtime_us = (uint64_t)(channel_now_us() - outgoing->paused_us);
+	if (result == OUTGOING_FAILED && outgoing->holds) {
+		outgoing->holds = false;
+		if (!outgoing->was_paused)
+			vm_resume(outgoing->vm);
+	}
+	/* The other side learns it by the connection's end at the latest. */
+	channel_close(&outgoing->channel);
+}
+
+/* Gives it up; outgoing->error says why.  The target is told if it can be told at once. */
+static void fail(struct outgoing *outgoing)
+{
+	size_t sent = 1;
+	if (outgoing->channel.writer.data != NULL) {
+		wire_writer_put(&outgoing->channel.writer, WIRE_CANCEL, NULL, 0);
+		outgoing->channel.limit = 0;
+		while (sent > 0 && channel_send(&outgoing->channel, &sent, NULL) == 0)
+			;
+	}
+	over(outgoing, OUTGOING_FAILED);
+}
+
+/*
+ * COMMIT was to be sent, and the connection is of no use any more.  Before all of it has left, the target cannot have
+ * got it, and never will; after that, only the target knows.
+ */
+static void lost(struct outgoing *outgoing)
+{
+	struct error why = outgoing->error;
+	if (channel_has_more(&outgoing->channel)) {
+		over(outgoing, OUTGOING_FAILED);
+		return;
+	}
+	error_set(
+		&outgoing->error, ERROR_IO,
+		"in doubt: the target was told to run the guest, and did not answer (%s); the guest stands still here, "
+		"with all its state. If it runs there, end this one; if not, resume or migrate it again",
+		why.text);
+	over(outgoing, OUTGOING_IN_DOUBT);
+}
+
+/* ---- What is sent ---- */
+
+/* The state as bytes; the machine is paused. */
+static int take_state(struct outgoing *outgoing, struct error *err)
+{
+	struct image image = { 0 };
+	buffer_done(&outgoing->blob);
+	outgoing->blob_at = 0;
+	int status = save_image(outgoing->vm, &image, err);
+	if (status == 0)
+		status = file_write_state(&image, &outgoing->blob, err);
+	image_done(&image);
+	return status;
+}
+
+static void say_hello(struct outgoing *outgoing)
+{
+	struct wire_hello hello = { .page_size = MEMORY_PAGE, .nr_ranges = outgoing->vm->machine.nr_ranges };
+	memcpy(hello.id, outgoing->id, sizeof(hello.id));
+	memcpy(hello.ranges, outgoing->vm->machine.ranges, sizeof(hello.ranges));
+	snprintf(hello.writer, sizeof(hello.writer), "stasis " STASIS_VERSION);
+	wire_writer_put(&outgoing->channel.writer, WIRE_HELLO, &hello, sizeof(hello));
+}
+
+static struct wire_blob describe_blob(const struct outgoing *outgoing)
+{
+	const struct buffer *blob = &outgoing->blob;
+	return (struct wire_blob){ .size = blob->size, .crc = crc32c(0, blob->data, blob->size) };
+}
+
+/* A part of the state, or what ends it.  The caller knows that there is room. */
+static void send_blob(struct outgoing *outgoing)
+{
+	const struct buffer *blob = &outgoing->blob;
+	struct wire_writer *writer = &outgoing->channel.writer;
+	size_t left = blob->size - outgoing->blob_at, size = left < WIRE_PART_MAX ? left : WIRE_PART_MAX;
+	if (size > 0) {
+		wire_writer_put(writer, WIRE_PART, blob->data + outgoing->blob_at, size);
+		outgoing->blob_at += size;
+		return;
+	}
+	struct wire_state state = { .blob = describe_blob(outgoing) };
+	buffer_done(&outgoing->blob);
+	if (outgoing->phase == OUTGOING_ASKING) {
+		wire_writer_put(writer, WIRE_DESCRIPTION, &state.blob, sizeof(state.blob));
+		return;
+	}
+	state.from_ram = outgoing->options.is_verified;
+	state.ram_digest = state.from_ram ? ram_digest_of(&outgoing->vm->memory) : outgoing->digest.sum;
+	memcpy(outgoing->seal.id, outgoing->id, sizeof(outgoing->seal.id));
+	outgoing->seal.ram_digest = state.ram_digest;
+	outgoing->seal.state_crc = state.blob.crc;
+	wire_writer_put(writer, WIRE_STATE, &state, sizeof(state));
+	outgoing->phase = OUTGOING_PREPARING;
+}
+
+/* ---- Pages ---- */
+
+/* A message of pages that is being filled, in the writer. */
+struct batch {
+	struct wire_pages head;
+	struct wire_run runs[WIRE_RUNS_MAX];
+	uint8_t *payload;
+};
+
+static void add_to_run(struct batch *batch, uint64_t gpa, enum wire_run_kind kind)
+{
+	struct wire_run *last = batch->head.nr_runs > 0 ? &batch->runs[batch->head.nr_runs - 1] : NULL;
+	if (last != NULL && last->kind == (uint32_t)kind && last->gpa + (uint64_t)last->nr_pages * MEMORY_PAGE == gpa)
+		last->nr_pages++;
+	else
+		batch->runs[batch->head.nr_runs++] = (struct wire_run){ .gpa = gpa, .nr_pages = 1, .kind = kind };
+}
+
+/* The guest may write the page meanwhile, and is then told to have done so: what is sent is what was copied. */
+static void add_page(struct outgoing *outgoing, struct batch *batch, uint64_t page)
+{
+	const struct memory_region *region = &outgoing->vm->memory.regions[outgoing->region];
+	uint64_t gpa = region->range.gpa + page * MEMORY_PAGE;
+	uint8_t *copy = batch->payload + sizeof(batch->head) + (size_t)batch->head.nr_pages * MEMORY_PAGE;
+	memcpy(copy, region->hva + page * MEMORY_PAGE, MEMORY_PAGE);
+	if (!bytes_are_zero(copy, MEMORY_PAGE)) {
+		add_to_run(batch, gpa, WIRE_RUN_DATA);
+		batch->head.nr_pages++;
+		outgoing->counts.data_pages++;
+		pages_add(&outgoing->data, outgoing->region, page, 1);
+		ram_digest_set(&outgoing->digest, outgoing->region, page, copy);
+	} else if (pages_has(&outgoing->data, outgoing->region, page)) {
+		add_to_run(batch, gpa, WIRE_RUN_ZERO);
+		outgoing->counts.zero_pages++;
+		ram_digest_set_zero(&outgoing->digest, outgoing->region, page);
+	}
+}
+
+/* In round 0 all RAM is looked at, whatever was told. */
+static const struct pages *round_pages(const struct outgoing *outgoing)
+{
+	return outgoing->numbers.round == 0 ? &outgoing->piece : &outgoing->told;
+}
+
+/* The next piece: from its clearing on, the guest's writes are told again.  False: the round is at its end. */
+static bool next_piece(struct outgoing *outgoing, int *ret_status)
+{
+	uint64_t nr_pages;
+	while (outgoing->page == (nr_pages = outgoing->told.nr_pages[outgoing->region])) {
+		if (outgoing->region + 1 == outgoing->told.nr_regions)
+			return false;
+		outgoing->region++;
+		outgoing->page = 0;
+	}
+	uint64_t left = nr_pages - outgoing->page, nr = left < PIECE_PAGES ? left : PIECE_PAGES, found, run;
+	outgoing->piece_end = outgoing->page + nr;
+	if (outgoing->numbers.round == 0 ||
+	    pages_next_run(&outgoing->told, outgoing->region, outgoing->page, outgoing->piece_end, &found, &run))
+		*ret_status = dirty_clear(outgoing->dirty, &outgoing->told, outgoing->region, outgoing->page, nr,
+					  &outgoing->error);
+	if (outgoing->numbers.round == 0)
+		ram_add_data(&outgoing->vm->memory, outgoing->region, outgoing->page, nr, &outgoing->piece);
+	return true;
+}
+
+static bool is_full(const struct batch *batch)
+{
+	return batch->head.nr_pages == WIRE_DATA_PAGES_MAX || batch->head.nr_runs == WIRE_RUNS_MAX;
+}
+
+/* Fills a message from where the round stands.  *ret_end: nothing of it is left. */
+static int fill_batch(struct outgoing *outgoing, struct batch *batch, bool *ret_end)
+{
+	uint64_t page, run, scanned = 0;
+	int status = 0;
+	*ret_end = false;
+	while (!is_full(batch) && scanned < SCAN_PAGES_MAX && status == 0) {
+		if (outgoing->page == outgoing->piece_end && !next_piece(outgoing, &status)) {
+			*ret_end = true;
+			break;
+		}
+		uint64_t before = outgoing->page;
+		if (pages_next_run(round_pages(outgoing), outgoing->region, before, outgoing->piece_end, &page, &run)) {
+			add_page(outgoing, batch, page);
+			outgoing->page = page + 1;
+			outgoing->numbers.round_done += outgoing->numbers.round != 0;
+		} else {
+			outgoing->page = outgoing->piece_end;
+		}
+		scanned += outgoing->page - before;
+		if (outgoing->numbers.round == 0)
+			outgoing->numbers.round_done += outgoing->page - before;
+	}
+	return status;
+}
+
+static void end_round(struct outgoing *outgoing)
+{
+	outgoing->counts.round = outgoing->numbers.round;
+	outgoing->is_round_sent = true;
+	if (outgoing->phase == OUTGOING_ROUNDS) /* behind the last pages comes the state */
+		wire_writer_put(&outgoing->channel.writer, WIRE_ROUND_END, &outgoing->counts, sizeof(outgoing->counts));
+	outgoing->numbers.data_pages += outgoing->counts.data_pages;
+	outgoing->numbers.zero_pages += outgoing->counts.zero_pages;
+}
+
+static int send_pages(struct outgoing *outgoing, uint8_t *payload)
+{
+	struct batch batch = { .payload = payload };
+	bool is_end;
+	int status = fill_batch(outgoing, &batch, &is_end);
+	if (status < 0)
+		return status;
+	if (batch.head.nr_runs > 0) {
+		size_t runs_size = batch.head.nr_runs * sizeof(batch.runs[0]);
+		size_t data_size = sizeof(batch.head) + (size_t)batch.head.nr_pages * MEMORY_PAGE;
+		memcpy(payload, &batch.head, sizeof(batch.head));
+		memcpy(payload + data_size, batch.runs, runs_size);
+		wire_writer_end(&outgoing->channel.writer, WIRE_PAGES, data_size + runs_size);
+	}
+	if (is_end && wire_writer_begin(&outgoing->channel.writer) != NULL)
+		end_round(outgoing);
+	return 0;
+}
+
+/* ---- Rounds ---- */
+
+/*
+ * What the guest has written up to now is the next round's, besides what is told already: that was not sent yet, and
+ * will not be told again.
+ */
+static int begin_round(struct outgoing *outgoing)
+{
+	int status = dirty_fetch(outgoing->dirty, &outgoing->told, &outgoing->error);
+	if (status < 0)
+		return status;
+	pages_unite(&outgoing->taken, &outgoing->told);
+	outgoing->region = 0;
+	outgoing->page = outgoing->piece_end = 0;
+	outgoing->is_round_sent = false;
+	outgoing->counts = (struct wire_round){ 0 };
+	outgoing->numbers.round_done = 0;
+	outgoing->numbers.round_todo = pages_count(&outgoing->told);
+	outgoing->round_us = channel_now_us();
+	outgoing->round_bytes = outgoing->channel.bytes_out;
+	return 0;
+}
+
+static int begin_round_0(struct outgoing *outgoing)
+{
+	int status = begin_round(outgoing);
+	if (status == 0 && outgoing->track != NULL) {
+		pages_unite(&outgoing->taken, &outgoing->track->since);
+		pages_clear(&outgoing->track->since);
+	}
+	outgoing->numbers.round_todo = ram_pages(outgoing);
+	return status;
+}
+
+/* Looked at under the lock: a machine that stopped to report something runs on when that was taken. */
+static bool has_event(struct vm *vm)
+{
+	bool has = false;
+	pthread_mutex_lock(&vm->lock);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		has |= vm->vcpus[i].event.kind != VM_EVENT_NONE;
+	pthread_mutex_unlock(&vm->lock);
+	return has;
+}
+
+/* The guest is to stand still from now on.  What it has to report is its owner's first: then it runs on. */
+static bool hold(struct outgoing *outgoing)
+{
+	int64_t now_us = channel_now_us();
+	vm_pause(outgoing->vm);
+	if (has_event(outgoing->vm))
+		return false;
+	outgoing->paused_us = now_us;
+	outgoing->holds = true;
+	return true;
+}
+
+/* Pages come last: reading state may write RAM. */
+static int begin_last(struct outgoing *outgoing)
+{
+	int status = take_state(outgoing, &outgoing->error);
+	outgoing->numbers.round++;
+	if (status == 0)
+		status = begin_round(outgoing);
+	outgoing->phase = OUTGOING_LAST;
+	return status;
+}
+
+/* What the round that has arrived says of the bandwidth; how long it took, in seconds. */
+static double measure_round(struct outgoing *outgoing)
+{
+	double seconds = (double)(channel_now_us() - outgoing->round_us + 1) / SECOND_US;
+	uint64_t bytes = outgoing->channel.bytes_out - outgoing->round_bytes, limit = outgoing->options.bandwidth;
+	if (bytes >= MEASURED_MIN || outgoing->numbers.bandwidth == 0)
+		outgoing->numbers.bandwidth = (uint64_t)((double)bytes / seconds) + 1;
+	if (limit != 0 && outgoing->numbers.bandwidth > limit) /* a round that was but a burst */
+		outgoing->numbers.bandwidth = limit;
+	return seconds;
+}
+
+static uint64_t rest_us(const struct outgoing *outgoing, uint64_t pages)
+{
+	return (uint64_t)((double)(pages * MEMORY_PAGE) / (double)outgoing->numbers.bandwidth * SECOND_US);
+}
+
+/* What comes on top of the rest, as far as is known: saving here, restoring there. */
+static uint64_t fixed_us(const struct outgoing *outgoing)
+{
+	return outgoing->numbers.description_us + outgoing->numbers.trial_us;
+}
+
+/* What rounds cannot make shorter takes no more than half of the goal away. */
+static bool fits(const struct outgoing *outgoing, uint64_t pages)
+{
+	uint64_t goal = outgoing->options.downtime_us, fixed = fixed_us(outgoing);
+	return pages == 0 || rest_us(outgoing, pages) + (fixed < goal / 2 ? fixed : goal / 2) <= goal;
+}
+
+static int cannot_converge(struct outgoing *outgoing, uint64_t pages)
+{
+	const struct outgoing_numbers *numbers = &outgoing->numbers;
+	return error_set(&outgoing->error, ERROR_INTERNAL,
+			 "it does not converge: after round %u the guest writes %.1f MiB/s and %.1f MiB/s go over; to "
+			 "move it now it would stand still for %" PRIu64 " ms, and %" PRIu64
+			 " ms are allowed. Allow more, or more bandwidth, or slow the guest down",
+			 numbers->round, (double)numbers->dirty_rate / (1 << 20),
+			 (double)numbers->bandwidth / (1 << 20), (rest_us(outgoing, pages) + fixed_us(outgoing)) / 1000,
+			 outgoing->options.downtime_us / 1000);
+}
+
+/*
+ * All of a round has arrived.  As long as rounds halve what is left, another one makes the pause shorter for few bytes;
+ * then the guest is stopped, if the rest goes over within the goal.
+ */
+static int next_round(struct outgoing *outgoing)
+{
+	uint64_t sent = outgoing->counts.data_pages;
+	double seconds = measure_round(outgoing);
+	pages_clear(&outgoing->told);
+	int status = begin_round(outgoing);
+	if (status < 0)
+		return status;
+	uint64_t told = outgoing->numbers.round_todo;
+	outgoing->numbers.dirty_rate = (uint64_t)((double)(told * MEMORY_PAGE) / seconds);
+	bool is_last = outgoing->numbers.round + 1 >= outgoing->options.rounds_max;
+	bool shrinks = told < sent / 2, can_stop = fits(outgoing, told);
+	outgoing->stuck = shrinks ? 0 : outgoing->stuck + 1;
+	if (can_stop && (told <= FEW_PAGES || !shrinks || is_last) && hold(outgoing))
+		return begin_last(outgoing);
+	if (!can_stop && (is_last || outgoing->stuck > STUCK_MAX))
+		return cannot_converge(outgoing, told);
+	outgoing->numbers.round++;
+	return 0;
+}
+
+/* ---- What the target says ---- */
+
+static int unexpected(struct outgoing *outgoing, const struct wire_message *message)
+{
+	return error_set(&outgoing->error, ERROR_DATA, "the target said %s, which has no place here (%s)",
+			 wire_type_name(message->type), phase_names[outgoing->phase]);
+}
+
+static int start_dirty_log(struct outgoing *outgoing)
+{
+	if (outgoing->track == NULL)
+		return dirty_create(&outgoing->dirty, outgoing->vm, DIRTY_EVERYTHING, &outgoing->error);
+	outgoing->dirty = outgoing->track->dirty;
+	return 0;
+}
+
+static int take_accept(struct outgoing *outgoing, const struct wire_message *message)
+{
+	struct wire_accept accept;
+	int status = wire_read_struct(message, &accept, sizeof(accept), &outgoing->error);
+	if (status == 0)
+		status = start_dirty_log(outgoing);
+	if (status == 0)
+		status = begin_round_0(outgoing);
+	if (status < 0)
+		return status;
+	outgoing->numbers.trial_us = accept.trial_us;
+	outgoing->phase = OUTGOING_ROUNDS;
+	return 0;
+}
+
+static int take_round_taken(struct outgoing *outgoing, const struct wire_message *message)
+{
+	struct wire_round taken;
+	int status = wire_read_struct(message, &taken, sizeof(taken), &outgoing->error);
+	if (status < 0)
+		return status;
+	if (!outgoing->is_round_sent || memcmp(&taken, &outgoing->counts, sizeof(taken)) != 0)
+		return error_set(&outgoing->error, ERROR_DATA,
+				 "the target has taken %" PRIu64 " pages of round %" PRIu64 ", and %" PRIu64
+				 " of round %" PRIu64 " were sent",
+				 taken.data_pages, taken.round, outgoing->counts.data_pages, outgoing->counts.round);
+	return next_round(outgoing);
+}
+
+static int check_seal(struct outgoing *outgoing, const struct wire_message *message)
+{
+	struct wire_seal seal;
+	int status = wire_read_struct(message, &seal, sizeof(seal), &outgoing->error);
+	if (status == 0 && memcmp(&seal, &outgoing->seal, sizeof(seal)) != 0)
+		status = error_set(&outgoing->error, ERROR_DATA, "the target said %s of another state than was sent",
+				   wire_type_name(message->type));
+	return status;
+}
+
+/* Once the target has refused, it will never run the guest: there is no doubt then, at any time. */
+static void take_refusal(struct outgoing *outgoing, const struct wire_message *message)
+{
+	wire_read_text(message, outgoing->remarks, WIRE_TEXT_MAX + 1);
+	error_set(&outgoing->error, ERROR_DIFFERENT, "the target refuses: %s", outgoing->remarks);
+	over(outgoing, OUTGOING_FAILED);
+}
+
+/* Which message is taken in which phase. */
+static int take_message(struct outgoing *outgoing, const struct wire_message *message)
+{
+	int status;
+	if (message->type == WIRE_REFUSE) {
+		take_refusal(outgoing, message);
+		return 0;
+	}
+	switch (outgoing->phase) {
+	case OUTGOING_ASKING:
+		if (message->type == WIRE_ACCEPT && outgoing->blob.size == 0)
+			return take_accept(outgoing, message);
+		break;
+	case OUTGOING_ROUNDS:
+		if (message->type == WIRE_ROUND_TAKEN)
+			return take_round_taken(outgoing, message);
+		break;
+	case OUTGOING_PREPARING:
+		if (message->type != WIRE_PREPARED)
+			break;
+		status = check_seal(outgoing, message);
+		if (status == 0 &&
+		    wire_writer_put(&outgoing->channel.writer, WIRE_COMMIT, &outgoing->seal, sizeof(outgoing->seal)))
+			outgoing->phase = OUTGOING_COMMITTED;
+		return status;
+	case OUTGOING_COMMITTED:
+		if (message->type != WIRE_COMMITTED)
+			break;
+		status = check_seal(outgoing, message);
+		if (status == 0)
+			over(outgoing, OUTGOING_MOVED);
+		return status;
+	case OUTGOING_LAST:
+	case OUTGOING_OVER:
+	case OUTGOING_PHASES:
+		break;
+	}
+	return unexpected(outgoing, message);
+}
+
+static int receive(struct outgoing *outgoing)
+{
+	struct wire_message message;
+	int status = 1;
+	while (status > 0 && outgoing->phase != OUTGOING_OVER) {
+		status = channel_receive(&outgoing->channel, &message, &outgoing->error);
+		if (status > 0) {
+			outgoing->active_us = channel_now_us();
+			status = take_message(outgoing, &message) < 0 ? -1 : 1;
+		}
+	}
+	return status < 0 ? status : 0;
+}
+
+/* ---- Steps ---- */
+
+/* Makes the next message, where there is one and it has room; *ret_made: it did something. */
+static int produce(struct outgoing *outgoing, bool *ret_made)
+{
+	uint8_t *payload = wire_writer_begin(&outgoing->channel.writer);
+	bool is_asking = outgoing->phase == OUTGOING_ASKING && outgoing->blob.size > 0;
+	bool is_last = outgoing->phase == OUTGOING_LAST;
+	bool has_pages = (outgoing->phase == OUTGOING_ROUNDS || is_last) && !outgoing->is_round_sent;
+	*ret_made = payload != NULL && (is_asking || is_last || has_pages);
+	if (*ret_made && has_pages)
+		return send_pages(outgoing, payload);
+	if (*ret_made)
+		send_blob(outgoing);
+	return 0;
+}
+
+static void broken(struct outgoing *outgoing)
+{
+	if (outgoing->phase == OUTGOING_COMMITTED)
+		lost(outgoing);
+	else
+		fail(outgoing);
+}
+
+static int send_some(struct outgoing *outgoing, size_t *ret_sent)
+{
+	struct error cut;
+	int status = channel_send(&outgoing->channel, ret_sent, &cut);
+	if (*ret_sent > 0)
+		outgoing->active_us = channel_now_us();
+	if (status < 0 && receive(outgoing) == 0) /* it may have said why before it went */
+		outgoing->error = outgoing->phase == OUTGOING_OVER ? outgoing->error : cut;
+	return status;
+}
+
+static int64_t patience_us(const struct outgoing *outgoing)
+{
+	if (outgoing->options.patience_us != 0)
+		return (int64_t)outgoing->options.patience_us;
+	return outgoing->phase == OUTGOING_ASKING ? TRIAL_US : IDLE_US;
+}
+
+static void check_idle(struct outgoing *outgoing)
+{
+	if (outgoing->phase == OUTGOING_OVER || channel_now_us() - outgoing->active_us < patience_us(outgoing))
+		return;
+	error_set(&outgoing->error, ERROR_IO, "nothing came from the target for %.1f s",
+		  (double)patience_us(outgoing) / SECOND_US);
+	broken(outgoing);
+}
+
+bool outgoing_step(struct outgoing *outgoing)
+{
+	bool is_made = true;
+	size_t sent = 1;
+	for (unsigned i = 0; i < STEPS_MAX && (is_made || sent > 0) && outgoing->phase != OUTGOING_OVER; i++) {
+		int status = receive(outgoing);
+		if (status == 0 && outgoing->phase != OUTGOING_OVER)
+			status = produce(outgoing, &is_made);
+		if (status == 0 && outgoing->phase != OUTGOING_OVER)
+			status = send_some(outgoing, &sent);
+		if (status < 0 && outgoing->phase != OUTGOING_OVER)
+			broken(outgoing);
+	}
+	check_idle(outgoing);
+	return outgoing->phase == OUTGOING_OVER;
+}
+
+void outgoing_wants(const struct outgoing *outgoing, struct pollfd ret[2], int *ret_timeout_ms)
+{
+	bool has_work = (outgoing->phase == OUTGOING_ASKING && outgoing->blob.size > 0) ||
+			(outgoing->phase == OUTGOING_ROUNDS && !outgoing->is_round_sent) ||
+			outgoing->phase == OUTGOING_LAST;
+	*ret_timeout_ms = WAIT_MS;
+	ret[0] = ret[1] = (struct pollfd){ .fd = -1 };
+	if (outgoing->phase == OUTGOING_OVER) {
+		*ret_timeout_ms = 0;
+		return;
+	}
+	channel_wants(&outgoing->channel, ret, ret_timeout_ms);
+	if (has_work && !channel_has_more(&outgoing->channel))
+		*ret_timeout_ms = 0;
+}
+
+/* ---- Begin and end ---- */
+
+static int create_sets(struct outgoing *outgoing, struct error *err)
+{
+	struct pages *const all[] = { &outgoing->told, &outgoing->piece, &outgoing->taken, &outgoing->data };
+	const struct machine *machine = &outgoing->vm->machine;
+	int status = ram_digest_create(&outgoing->digest, machine->ranges, machine->nr_ranges, err);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && status == 0; i++)
+		status = pages_create_for(all[i], &outgoing->vm->memory, err);
+	return status;
+}
+
+static int describe(struct outgoing *outgoing, struct error *err)
+{
+	int64_t start_us = channel_now_us();
+	vm_pause(outgoing->vm);
+	int status = take_state(outgoing, err);
+	if (!outgoing->was_paused)
+		vm_resume(outgoing->vm);
+	outgoing->numbers.description_us = (uint64_t)(channel_now_us() - start_us);
+	return status;
+}
+
+static int begin(struct outgoing *outgoing, struct error *err)
+{
+	if (getrandom(outgoing->id, sizeof(outgoing->id), 0) != (ssize_t)sizeof(outgoing->id))
+		return error_errno(err, ERROR_SYSTEM, "an id for the migration");
+	outgoing->remarks = calloc(1, WIRE_TEXT_MAX + 1);
+	if (outgoing->remarks == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory for a migration");
+	int status = create_sets(outgoing, err);
+	if (status == 0)
+		status = describe(outgoing, err);
+	if (status < 0)
+		return status;
+	say_hello(outgoing);
+	outgoing->numbers.ram_size = ram_pages(outgoing) * MEMORY_PAGE;
+	outgoing->active_us = channel_now_us();
+	return 0;
+}
+
+int outgoing_begin(struct outgoing **ret, struct vm *vm, struct track *track, int in_fd, int out_fd,
+		   const struct outgoing_options *options, struct error *err)
+{
+	struct channel channel;
+	int status = channel_open(&channel, in_fd, out_fd, options->bandwidth, err);
+	struct outgoing *outgoing = calloc(1, sizeof(*outgoing));
+	if (status == 0 && outgoing == NULL)
+		status = error_set(err, ERROR_SYSTEM, "no memory for a migration");
+	if (status < 0) {
+		channel_close(&channel);
+		free(outgoing);
+		return status;
+	}
+	outgoing->vm = vm;
+	outgoing->track = track;
+	outgoing->channel = channel;
+	outgoing->options = *options;
+	if (options->downtime_us == 0)
+		outgoing->options.downtime_us = OUTGOING_DOWNTIME_US;
+	if (options->rounds_max == 0)
+		outgoing->options.rounds_max = OUTGOING_ROUNDS_MAX;
+	outgoing->was_paused = vm->pause_wanted && !has_event(vm);
+	outgoing->result = OUTGOING_FAILED;
+	status = begin(outgoing, err);
+	if (status < 0) {
+		outgoing->phase = OUTGOING_OVER;
+		outgoing_free(outgoing);
+		return status;
+	}
+	*ret = outgoing;
+	return 0;
+}
+
+bool outgoing_holds(const struct outgoing *outgoing)
+{
+	return outgoing->holds;
+}
+
+int outgoing_cancel(struct outgoing *outgoing, struct error *err)
+{
+	if (outgoing->phase == OUTGOING_COMMITTED || outgoing->phase == OUTGOING_OVER)
+		return error_set(err, ERROR_USAGE, "too late to cancel: %s",
+				 outgoing->phase == OUTGOING_OVER ? "the migration is over"
+								  : "the target was told to run the guest");
+	error_set(&outgoing->error, ERROR_USAGE, "cancelled");
+	fail(outgoing);
+	return 0;
+}
+
+enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct error *err)
+{
+	if (outgoing->result != OUTGOING_MOVED && err != NULL)
+		*err = outgoing->error;
+	return outgoing->result;
+}
+
+const char *outgoing_remarks(const struct outgoing *outgoing)
+{
+	return outgoing->remarks;
+}
+
+void outgoing_numbers(const struct outgoing *outgoing, struct outgoing_numbers *ret)
+{
+	*ret = outgoing->numbers;
+	ret->phase = outgoing->phase;
+	ret->bytes_sent = outgoing->channel.bytes_out;
+}
+
+void outgoing_free(struct outgoing *outgoing)
+{
+	if (outgoing == NULL)
+		return;
+	if (outgoing->phase != OUTGOING_OVER) {
+		error_set(&outgoing->error, ERROR_USAGE, "given up");
+		broken(outgoing);
+	}
+	channel_close(&outgoing->channel);
+	if (outgoing->track == NULL)
+		dirty_free(outgoing->dirty);
+	else if (outgoing->dirty != NULL) { /* what was told is the track's again */
+		pages_unite(&outgoing->track->since, &outgoing->told);
+		pages_unite(&outgoing->track->since, &outgoing->taken);
+	}
+	ram_digest_done(&outgoing->digest);
+	pages_done(&outgoing->told);
+	pages_done(&outgoing->piece);
+	pages_done(&outgoing->taken);
+	pages_done(&outgoing->data);
+	buffer_done(&outgoing->blob);
+	free(outgoing->remarks);
+	free(outgoing);
+}

@@ -1,0 +1,415 @@
+/*
+ * A machine that moves while it runs: it arrives as it left, and goes on as at home; it stays where the target does not
+ * take it, where the rounds do not converge, and where it is cancelled; it goes to and fro.
+ *
+ * Source and target are in one process.  STASIS_MIGRATIONS in the environment: how often the machines go to and fro.
+ */
+#include "migrate_lab.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "snapshot/channel.h"
+
+#define MOMENT_NS  3000000
+#define PING_PONGS 20
+#define TRIES_MAX  5
+
+static const struct machine_kind kinds[] = {
+	{ "memory", IRQCHIP_FULL, 1 },     { "memory", IRQCHIP_NONE, 1 },      { "smp", IRQCHIP_FULL, 1 },
+	{ "memory-smp", IRQCHIP_FULL, 4 }, { "memory-smp", IRQCHIP_SPLIT, 4 }, { "smp", IRQCHIP_SPLIT, 4 },
+	{ "smp", IRQCHIP_FULL, 4 },
+};
+static const struct machine_kind memory = { "memory", IRQCHIP_FULL, 1 };
+static const struct machine_kind memory_smp = { "memory-smp", IRQCHIP_FULL, 4 };
+static const char endless[] = "rounds=0 pages=64 delay=1";
+static const struct restore_options plain;
+static struct error err;
+
+static void wait_a_moment(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = MOMENT_NS }, NULL);
+}
+
+static void show(const char *what, const struct outgoing *outgoing)
+{
+	struct outgoing_numbers numbers;
+	outgoing_numbers(outgoing, &numbers);
+	printf("%s: %u rounds, %llu pages and %llu of zeros, %llu bytes, downtime %llu us\n", what, numbers.round + 1,
+	       (unsigned long long)numbers.data_pages, (unsigned long long)numbers.zero_pages,
+	       (unsigned long long)numbers.bytes_sent, (unsigned long long)numbers.downtime_us);
+	fflush(stdout);
+}
+
+/* Moves a machine that runs; the new one is paused, and the old one still there. */
+static struct vm *move(struct vm *vm, const struct outgoing_options *options, const char *what)
+{
+	struct target target;
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), options);
+	enum outgoing_result result = outgoing_drive(outgoing, vm, &err);
+	struct vm *moved = target_end(&target);
+	ck_assert_msg(result == OUTGOING_MOVED, "%s; the target: %s", err.text, target.error.text);
+	ck_assert_ptr_nonnull(moved);
+	ck_assert(outgoing_holds(outgoing));
+	if (what != NULL)
+		show(what, outgoing);
+	outgoing_free(outgoing);
+	return moved;
+}
+
+/* ---- Arriving ---- */
+
+/* What time does by itself between the two looks: timers that tick on, and what they make of it. */
+static bool is_time(const struct finding *finding)
+{
+	static const char *const components[] = { "lapic", "pit", "pic-master", "ioapic", "tsc" };
+	for (size_t i = 0; i < ARRAY_SIZE(components); i++)
+		if (strcmp(finding->component, components[i]) == 0)
+			return true;
+	return strncmp(finding->name, "IA32_TSC", 8) == 0;
+}
+
+/* That it is a restored one, the machine may know (guest/abi.h). */
+static bool is_known(const struct finding *finding)
+{
+	return strcmp(finding->component, "ports") == 0;
+}
+
+static void expect_same(struct vm *source, struct vm *target)
+{
+	const struct compare_options options = { .with_ram = true };
+	struct report report = { 0 };
+	struct image left, right;
+	image_take(source, &left);
+	image_take(target, &right);
+	compare_images(&left, &right, &options, &report);
+	for (size_t i = 0; i < report.nr; i++) {
+		const struct finding *finding = &report.findings[i];
+		if (finding->kind == FINDING_VOLATILE || is_time(finding) || is_known(finding))
+			continue;
+		report_print(&report);
+		ck_abort_msg("%s %s %s differs", finding->where, finding->component, finding->name);
+	}
+	report_done(&report);
+	image_done(&left);
+	image_done(&right);
+}
+
+/* What both have printed, the one behind the other. */
+static struct buffer printed_by(const struct vm *first, const struct vm *second)
+{
+	struct buffer both = { 0 };
+	struct bytes a = machine_printed(first), b = machine_printed(second);
+	ck_assert(a.size == 0 || buffer_append(&both, a.data, a.size) != NULL);
+	ck_assert(b.size == 0 || buffer_append(&both, b.data, b.size) != NULL);
+	return both;
+}
+
+START_TEST(it_arrives_and_goes_on)
+{
+	const struct machine_kind *kind = &kinds[_i];
+	const struct outgoing_options options = { .is_verified = _i % 2 == 0 };
+	struct vm *home = machine_boot(kind), *vm = boot_running(kind, "");
+	wait_a_moment();
+	struct vm *moved = move(vm, &options, kind->guest);
+	expect_same(vm, moved);
+	machine_run_to_exit(moved);
+	machine_run_to_exit(home);
+	struct buffer both = printed_by(vm, moved);
+	struct bytes expected = machine_printed(home);
+	ck_assert_msg(both.size == expected.size && memcmp(both.data, expected.data, both.size) == 0, "%s printed %.*s",
+		      kind->guest, (int)both.size, (const char *)both.data);
+	buffer_done(&both);
+	machine_free(vm);
+	machine_free(moved);
+	machine_free(home);
+}
+END_TEST
+
+/* A guest that verifies its memory in each round, and ends with another status where a word is not as it was. */
+START_TEST(it_goes_to_and_fro)
+{
+	const char *wanted = getenv("STASIS_MIGRATIONS");
+	unsigned long many = wanted != NULL ? strtoul(wanted, NULL, 0) : PING_PONGS;
+	struct vm *vm = boot_running(_i == 0 ? &memory : &memory_smp, endless);
+	for (unsigned long i = 0; i < many; i++) {
+		const struct outgoing_options options = { .is_verified = i % 4 == 0 };
+		wait_a_moment();
+		struct vm *moved = move(vm, &options, i % (many / 4 + 1) == 0 ? "to and fro" : NULL);
+		machine_free(vm);
+		vm = moved;
+		vm_resume(vm);
+	}
+	ck_assert(machine_prints(vm, 3));
+	vm_pause(vm);
+	machine_free(vm);
+}
+END_TEST
+
+/* Pages that become zero are told as such, and are zero there. */
+START_TEST(zeros_arrive)
+{
+	struct vm *vm = boot_running(&memory, "rounds=0 pages=8 delay=20");
+	const uint64_t gpa = KVM_TEST_RAM / 2, pages = 300;
+	const struct outgoing_options options = { .is_verified = true, .bandwidth = 16 << 20 };
+	struct target target;
+	struct outgoing_numbers numbers;
+	vm_pause(vm);
+	memset(memory_at(&vm->memory, gpa, pages * MEMORY_PAGE), 0x5a, pages * MEMORY_PAGE);
+	vm_resume(vm);
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
+	bool is_cleared = false, is_over = false;
+	while (!is_over) {
+		is_over = outgoing_drive_once(outgoing, vm);
+		outgoing_numbers(outgoing, &numbers);
+		if (is_cleared || numbers.phase != OUTGOING_ROUNDS || numbers.bytes_sent < pages / 2 * MEMORY_PAGE)
+			continue;
+		static uint8_t zeros[300 * MEMORY_PAGE]; /* as a device would write them */
+		is_cleared = true;
+		memory_write(&vm->memory, gpa, zeros, sizeof(zeros));
+	}
+	struct vm *moved = target_end(&target);
+	ck_assert_msg(outgoing_result(outgoing, &err) == OUTGOING_MOVED, "%s", err.text);
+	ck_assert(is_cleared);
+	outgoing_numbers(outgoing, &numbers);
+	ck_assert_uint_ge(numbers.zero_pages, 100);
+	ck_assert(bytes_are_zero(memory_at(&moved->memory, gpa, pages * MEMORY_PAGE), pages * MEMORY_PAGE));
+	outgoing_free(outgoing);
+	expect_same(vm, moved);
+	machine_free(vm);
+	machine_free(moved);
+}
+END_TEST
+
+/* ---- Staying ---- */
+
+static void expect_stays(struct outgoing *outgoing, struct vm *vm, struct target *target)
+{
+	ck_assert_int_eq(outgoing_result(outgoing, &err), OUTGOING_FAILED);
+	ck_assert(!outgoing_holds(outgoing));
+	outgoing_free(outgoing);
+	ck_assert_ptr_null(target_end(target));
+	ck_assert(machine_prints(vm, 2));
+}
+
+/* A CPU feature that no host has: named before a page is sent. */
+START_TEST(what_the_target_lacks_is_named)
+{
+	const struct outgoing_options options = { 0 };
+	struct vm *vm = boot_running(&memory, endless);
+	struct target target;
+	struct outgoing_numbers numbers;
+	vm_pause(vm);
+	struct kvm_cpuid_entry2 *entry = cpuid_find_writable(&vm->vcpus[0].cpuid, 1, 0);
+	ck_assert_ptr_nonnull(entry);
+	entry->edx |= 1u << 30; /* IA64: no x86 CPU */
+	vm_resume(vm);
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
+	outgoing_drive(outgoing, vm, &err);
+	printf("%s\n", outgoing_remarks(outgoing));
+	ck_assert_ptr_nonnull(strstr(err.text, "the target refuses"));
+	ck_assert_ptr_nonnull(strstr(outgoing_remarks(outgoing), "cpuid"));
+	outgoing_numbers(outgoing, &numbers);
+	ck_assert_uint_eq(numbers.data_pages, 0);
+	expect_stays(outgoing, vm, &target);
+	machine_free(vm);
+}
+END_TEST
+
+/* Says a message and waits for the answer. */
+static void ask(struct channel *channel, enum wire_type type, const void *payload, size_t size, char *ret, size_t room)
+{
+	struct wire_message message;
+	size_t sent;
+	int status;
+	ck_assert(wire_writer_put(&channel->writer, type, payload, size));
+	ck_assert_int_eq(channel_send(channel, &sent, &err), 0);
+	while ((status = channel_receive(channel, &message, &err)) == 0)
+		wait_a_moment();
+	ck_assert_msg(status == 1, "%s", err.text);
+	ck_assert_int_eq(message.type, WIRE_REFUSE);
+	wire_read_text(&message, ret, room);
+}
+
+START_TEST(more_memory_than_there_is_is_refused_at_once)
+{
+	const struct wire_hello hello = { .page_size = MEMORY_PAGE,
+					  .nr_ranges = 2,
+					  .ranges = { { .size = MEMORY_RAM_MAX / 2 },
+						      { .gpa = MEMORY_RAM_MAX / 2, .size = MEMORY_RAM_MAX } } };
+	struct target target;
+	struct channel channel;
+	char text[512];
+	int fd = target_start(&target, &plain);
+	ck_assert_int_eq(channel_open(&channel, fd, fd, 0, &err), 0);
+	ask(&channel, WIRE_HELLO, &hello, sizeof(hello), text, sizeof(text));
+	printf("%s\n", text);
+	ck_assert_ptr_nonnull(strstr(text, "memory: the machine has RAM of 1572864 MiB, and this host has"));
+	channel_close(&channel);
+	ck_assert_ptr_null(target_end(&target));
+}
+END_TEST
+
+/* Pages that are written between any two steps, as a device would, and a goal that is reached by none. */
+START_TEST(what_does_not_converge_ends)
+{
+	const struct outgoing_options options = { .downtime_us = 1,
+						  .rounds_max = _i == 0 ? 3 : 30,
+						  .bandwidth = 16 << 20 };
+	struct vm *vm = boot_running(&memory, endless);
+	struct target target;
+	struct outgoing_numbers numbers;
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
+	while (!outgoing_drive_once(outgoing, vm))
+		for (uint64_t i = 0; i < 200; i++)
+			memory_write(&vm->memory, KVM_TEST_RAM / 2 + i * MEMORY_PAGE, &i, sizeof(i));
+	ck_assert_int_eq(outgoing_result(outgoing, &err), OUTGOING_FAILED);
+	printf("%s\n", err.text);
+	ck_assert_msg(strstr(err.text, "it does not converge: after round ") != NULL, "%s", err.text);
+	outgoing_numbers(outgoing, &numbers);
+	ck_assert_uint_lt(numbers.round, _i == 0 ? 3 : 12);
+	ck_assert_uint_eq(numbers.downtime_us, 0);
+	expect_stays(outgoing, vm, &target);
+	machine_free(vm);
+}
+END_TEST
+
+/* Cancelled in this phase; false where the steps went over it. */
+static bool cancel_in(struct vm *vm, struct track *track, enum outgoing_phase phase)
+{
+	const struct outgoing_options options = { .bandwidth = 2 << 20, .downtime_us = 10000000 };
+	struct target target;
+	struct outgoing_numbers numbers = { 0 };
+	struct outgoing *outgoing = outgoing_start(vm, track, target_start(&target, &plain), &options);
+	while (numbers.phase < phase && !outgoing_drive_once(outgoing, vm))
+		outgoing_numbers(outgoing, &numbers);
+	outgoing_numbers(outgoing, &numbers);
+	bool is_in_time = numbers.phase < OUTGOING_COMMITTED;
+	ck_assert_int_eq(outgoing_cancel(outgoing, &err), is_in_time ? 0 : -ERROR_USAGE);
+	if (is_in_time) {
+		expect_stays(outgoing, vm, &target);
+		return numbers.phase == phase;
+	}
+	ck_assert_int_eq(outgoing_drive(outgoing, vm, &err), OUTGOING_MOVED);
+	outgoing_free(outgoing);
+	machine_free(target_end(&target));
+	vm_resume(vm); /* a second life, for the next try */
+	return numbers.phase == phase;
+}
+
+START_TEST(it_can_be_cancelled_until_it_is_handed_over)
+{
+	enum outgoing_phase phase = (enum outgoing_phase)_i;
+	struct vm *vm = boot_running(&memory, endless);
+	unsigned tries = 1;
+	while (!cancel_in(vm, NULL, phase) && tries < TRIES_MAX)
+		tries++;
+	printf("%s: cancelled in try %u\n", outgoing_phase_name(phase), tries);
+	machine_free(vm);
+}
+END_TEST
+
+/* Whatever was written since the base is in the track, though a migration has read the log. */
+START_TEST(a_track_gets_its_pages_back)
+{
+	struct vm *vm = boot_running(&memory, endless);
+	struct track *track;
+	struct image base;
+	uint64_t differ = 0;
+	vm_pause(vm);
+	image_take(vm, &base);
+	ck_assert_int_eq(track_create(&track, vm, &err), 0);
+	vm_resume(vm);
+	ck_assert(machine_prints(vm, 2));
+	cancel_in(vm, track, _i == 0 ? OUTGOING_ROUNDS : OUTGOING_PREPARING);
+	vm_pause(vm);
+	ck_assert_int_eq(dirty_fetch(track->dirty, &track->since, &err), 0);
+	for (uint64_t page = 0; page < KVM_TEST_RAM / MEMORY_PAGE; page++) {
+		uint64_t gpa = page * MEMORY_PAGE;
+		if (memcmp(memory_at(&vm->memory, gpa, MEMORY_PAGE), memory_at(base.memory, gpa, MEMORY_PAGE),
+			   MEMORY_PAGE) == 0)
+			continue;
+		differ++;
+		ck_assert_msg(pages_has(&track->since, 0, page), "page %llu", (unsigned long long)page);
+	}
+	ck_assert_uint_gt(differ, 8);
+	track_free(track);
+	image_done(&base);
+	machine_free(vm);
+}
+END_TEST
+
+/* ---- How much goes over ---- */
+
+static double now_s(void)
+{
+	return (double)channel_now_us() / 1e6;
+}
+
+/* Never more than the limit allows for the time that has passed, and a burst. */
+START_TEST(the_bandwidth_is_limited)
+{
+	const struct outgoing_options options = { .bandwidth = 2 << 20, .downtime_us = 10000000 };
+	struct vm *vm = boot_running(&memory, endless);
+	struct target target;
+	struct outgoing_numbers numbers;
+	bool is_over = false;
+	ck_assert(machine_prints(vm, 2));
+	double start_s = now_s();
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
+	while (!is_over) {
+		is_over = outgoing_drive_once(outgoing, vm);
+		outgoing_numbers(outgoing, &numbers);
+		double most = (now_s() - start_s) * (double)options.bandwidth + (64 << 10);
+		ck_assert_msg((double)numbers.bytes_sent <= most, "%llu bytes, at most %.0f",
+			      (unsigned long long)numbers.bytes_sent, most);
+	}
+	ck_assert_msg(outgoing_result(outgoing, &err) == OUTGOING_MOVED, "%s", err.text);
+	outgoing_free(outgoing);
+	machine_free(vm);
+	machine_free(target_end(&target));
+}
+END_TEST
+
+/* Memory that was never touched costs nothing, and what does not change goes over once. */
+START_TEST(little_goes_over)
+{
+	const struct outgoing_options options = { 0 };
+	struct vm *vm = machine_boot(&memory);
+	struct target target;
+	struct outgoing_numbers numbers;
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
+	ck_assert_int_eq(outgoing_drive(outgoing, vm, &err), OUTGOING_MOVED);
+	outgoing_numbers(outgoing, &numbers);
+	ck_assert_uint_le(numbers.data_pages, 32);
+	ck_assert_uint_eq(numbers.zero_pages, 0);
+	ck_assert_uint_le(numbers.bytes_sent, numbers.data_pages * MEMORY_PAGE + (64 << 10));
+	outgoing_free(outgoing);
+	machine_free(vm);
+	struct vm *moved = target_end(&target);
+	machine_run_to_exit(moved);
+	machine_free(moved);
+}
+END_TEST
+
+int main(void)
+{
+	const struct kvm_test tests[] = {
+		{ it_arrives_and_goes_on, ARRAY_SIZE(kinds) },
+		{ it_goes_to_and_fro, 2 },
+		{ zeros_arrive, 1 },
+		{ what_the_target_lacks_is_named, 1 },
+		{ more_memory_than_there_is_is_refused_at_once, 1 },
+		{ what_does_not_converge_ends, 2 },
+		{ it_can_be_cancelled_until_it_is_handed_over, OUTGOING_OVER },
+		{ a_track_gets_its_pages_back, 2 },
+		{ the_bandwidth_is_limited, 1 },
+		{ little_goes_over, 1 },
+	};
+	signal(SIGPIPE, SIG_IGN);
+	return kvm_test_main("migrate", tests, ARRAY_SIZE(tests));
+}
