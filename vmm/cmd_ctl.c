@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "json_read.h"
 #include "now.h"
 #include "session_state.h"
+#include "uri.h"
 
 #define REPLY_MAX   CONTROL_REPLIES_MAX
 #define LOOK_US     20000  /* between two looks at a job */
@@ -105,13 +107,37 @@ static int take_error(const struct client *client, const char *path, struct erro
 	return error_set(err, code, "%s", text);
 }
 
-/* Sends a request and reads the reply; a refusal is an error. */
-static int ask(struct client *client, const char *request, struct error *err)
+/* Sends what the socket takes; the descriptors go with its first byte. */
+static ssize_t send_some(const struct client *client, const char *data, size_t size, const int *fds, unsigned nr_fds)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))];
+	} ancillary = { 0 };
+	union {
+		const char *from;
+		void *to; /* of an iovec, which is for both ways */
+	} bytes = { .from = data };
+	struct iovec part = { bytes.to, size };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	if (nr_fds > 0) {
+		message.msg_control = &ancillary;
+		message.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
+		ancillary.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(nr_fds * sizeof(int)),
+						     .cmsg_level = SOL_SOCKET,
+						     .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(&ancillary.header), fds, nr_fds * sizeof(int));
+	}
+	return sendmsg(client->fd, &message, 0);
+}
+
+/* Sends a request, with descriptors perhaps, and reads the reply; a refusal is an error. */
+static int ask_with(struct client *client, const char *request, const int *fds, unsigned nr_fds, struct error *err)
 {
 	char word[VALUE_SIZE];
 	size_t size = strlen(request), sent = 0;
 	while (sent < size) {
-		ssize_t n = write(client->fd, request + sent, size - sent);
+		ssize_t n = send_some(client, request + sent, size - sent, fds, sent == 0 ? nr_fds : 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -126,7 +152,22 @@ static int ask(struct client *client, const char *request, struct error *err)
 	return 0;
 }
 
+static int ask(struct client *client, const char *request, struct error *err)
+{
+	return ask_with(client, request, NULL, 0, err);
+}
+
 /* ---- Requests ---- */
+
+static bool is_request(const struct options *options, const char *name)
+{
+	return strcmp(options->arguments[1], name) == 0;
+}
+
+static bool is_job(const struct options *options)
+{
+	return is_request(options, "snapshot") || is_request(options, "migrate");
+}
 
 /* Names of files are the client's: relative to its folder. */
 static int make_absolute(const char *name, char ret[PATH_MAX], struct error *err)
@@ -148,7 +189,7 @@ static int write_request(const struct options *options, FILE *out, struct error 
 	char path[PATH_MAX];
 	for (unsigned i = 1; i < options->nr_arguments; i++) {
 		const char *text = arguments[i];
-		bool is_file = i == 2 && strcmp(arguments[1], "snapshot") == 0;
+		bool is_file = i == 2 && is_request(options, "snapshot");
 		int status = is_file ? make_absolute(text, path, err) : 0;
 		if (status < 0)
 			return status;
@@ -159,8 +200,35 @@ static int write_request(const struct options *options, FILE *out, struct error 
 	fputs(options->incremental ? "--incremental " : "", out);
 	fputs(options->set_point ? "--set " : "", out);
 	fputs(options->drop_point ? "--drop " : "", out);
+	if (options->downtime_us != 0)
+		fprintf(out, "downtime_us=%" PRIu64 " ", options->downtime_us);
+	if (options->bandwidth != 0)
+		fprintf(out, "bandwidth=%" PRIu64 " ", options->bandwidth);
+	if (options->rounds != 0)
+		fprintf(out, "rounds=%" PRIu64 " ", options->rounds);
+	fputs(options->verify_memory ? "verify " : "", out);
 	fputc('\n', out);
 	return 0;
+}
+
+/* Connects to where the machine is to go, and hands the connection over: the machine's process opens none. */
+static int ask_to_migrate(struct client *client, const struct options *options, const char *request, struct error *err)
+{
+	const struct uri_options uri = { .is_insecure = options->insecure_tcp };
+	int fds[CONTROL_FDS_MAX];
+	if (options->nr_arguments != 3)
+		return error_set(err, ERROR_USAGE,
+				 "migrate: expected a URI: unix:PATH, tcp:HOST:PORT, exec:COMMAND, fd:N "
+				 "or -");
+	int status = uri_connect(options->arguments[2], &uri, &fds[0], &fds[1], err);
+	if (status < 0)
+		return status;
+	bool is_one = fds[0] == fds[1];
+	status = ask_with(client, request, fds, is_one ? 1 : 2, err);
+	close(fds[0]);
+	if (!is_one)
+		close(fds[1]);
+	return status;
 }
 
 /* ---- Jobs ---- */
@@ -182,9 +250,10 @@ static void show_bar(const struct client *client, struct bar *bar)
 	memset(cells, '#', full);
 	cells[BAR_CELLS] = '\0';
 	get(client, "job.phase", phase);
-	fprintf(stderr, "\r\033[K[%s] %3u%% of round %u, %.1f MiB written, %s", cells, (unsigned)percent,
-		(unsigned)get_number(client, "job.round") + 1,
-		(double)get_number(client, "job.written_bytes") / (1 << 20), phase);
+	uint64_t bytes =
+		get_number(client, "job.written_bytes") + get_number(client, "job.sent_bytes"); /* it has one */
+	fprintf(stderr, "\r\033[K[%s] %3u%% of round %u, %.1f MiB, %s", cells, (unsigned)percent,
+		(unsigned)get_number(client, "job.round") + 1, (double)bytes / (1 << 20), phase);
 	bar->is_shown = true;
 }
 
@@ -229,6 +298,8 @@ static void print_reply(const struct client *client, const struct options *optio
 static int print_result(const struct client *client, const struct options *options, struct error *err)
 {
 	char word[VALUE_SIZE], text[VALUE_SIZE];
+	if (!options->json && get(client, "last.remarks", text))
+		fputs(text, stderr);
 	if (!get(client, "last.ok", word) || strcmp(word, "true") != 0)
 		return take_error(client, "last.error", err);
 	if (!options->json && get(client, "last.text", text))
@@ -248,18 +319,18 @@ static void await_end(const struct client *client)
 
 static int converse(struct client *client, const struct options *options, const char *request, struct error *err)
 {
-	bool is_job = strcmp(options->arguments[1], "snapshot") == 0;
-	int status = ask(client, request, err);
-	if (status == 0 && is_job)
+	int status = is_request(options, "migrate") ? ask_to_migrate(client, options, request, err)
+						    : ask(client, request, err);
+	if (status == 0 && is_job(options))
 		status = await_job(client, err);
 	bool has_reply = client->size > 0;
-	if (status == 0 && is_job)
+	if (status == 0 && is_job(options))
 		status = print_result(client, options, err);
 	else if (status == 0 && !options->json)
 		print_reply(client, options);
 	if (options->json && has_reply)
 		print_reply(client, options);
-	if (status == 0 && strcmp(options->arguments[1], "quit") == 0)
+	if (status == 0 && is_request(options, "quit"))
 		await_end(client);
 	return status;
 }

@@ -325,6 +325,35 @@ static int set_verify_memory(struct options *options, const char *value, struct 
 	return 0;
 }
 
+static int set_insecure_tcp(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->insecure_tcp = true;
+	return 0;
+}
+
+static int set_downtime(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_time(value, &options->downtime_us) || options->downtime_us == 0)
+		return wrong(err, "downtime", value, "a time (100ms)");
+	return 0;
+}
+
+static int set_bandwidth(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_size(value, &options->bandwidth) || options->bandwidth == 0)
+		return wrong(err, "bandwidth", value, "a number of bytes a second (100M)");
+	return 0;
+}
+
+static int set_rounds(struct options *options, const char *value, struct error *err)
+{
+	if (!parse_number(value, &options->rounds) || options->rounds == 0)
+		return wrong(err, "rounds", value, "a number of rounds, 1 or more");
+	return 0;
+}
+
 static int set_trace_io(struct options *options, const char *value, struct error *err)
 {
 	(void)value;
@@ -414,7 +443,11 @@ static const struct {
 	{ "clock", "POLICY", OPTIONS_RESTORE, set_clock,
 	  "the guest's clocks: continue where they stood (default), or realtime, as if it had run" },
 	{ "copy", NULL, OPTIONS_MEMORY, set_copy, "read and check RAM instead of mapping FILE, which may then change or go" },
-	{ "verify-memory", NULL, OPTIONS_MEMORY, set_verify_memory, "check all of RAM before the guest runs" },
+	{ "downtime", "TIME", OPTIONS_CTL, set_downtime, "migrate: how long the guest may stand still (default 100ms)" },
+	{ "bandwidth", "SIZE", OPTIONS_CTL, set_bandwidth, "migrate: send no more bytes a second (default: no limit)" },
+	{ "rounds", "N", OPTIONS_CTL, set_rounds, "migrate: after so many rounds, let the guest stand still (default 30)" },
+	{ "insecure-tcp", NULL, OPTIONS_CTL, set_insecure_tcp, "let tcp: go beyond this host, unencrypted" },
+	{ "verify-memory", NULL, OPTIONS_MEMORY | OPTIONS_CTL, set_verify_memory, "check all of RAM before the guest runs" },
 	{ "trace-io", NULL, OPTIONS_RUNNING, set_trace_io, "print every port and MMIO access on standard error" },
 	{ "console-wait", "TIME", OPTIONS_CONSOLE, set_console_wait,
 	  "drop the console's output once its reader took nothing for so long (default 10s)" },

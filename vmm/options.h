@@ -71,6 +71,8 @@ struct options {
 
 	struct restore_options restore;
 	bool copy, verify_memory;
+	bool insecure_tcp;
+	uint64_t downtime_us, bandwidth, rounds; /* of a migration; 0: the defaults */
 	bool trace_io, trace_time, json, raw, no_sandbox;
 	uint64_t console_wait_us; /* how long a reader of the console may take nothing */
 

@@ -326,11 +326,9 @@ static void feed(struct session *session)
 /* How long poll() may wait: to the deadline, or a moment where input waits for room. */
 static int wait_ms(const struct session *session)
 {
-	enum { ROOM_MS = 2, CLOSED_MS = 200, PROGRESS_MS = 100 };
+	enum { ROOM_MS = 2, CLOSED_MS = 200 };
 	if (session->control != NULL && control_has_requests(session->control))
 		return 0;
-	if (session->saving != NULL)
-		return saving_is_copying(session->saving) ? 0 : PROGRESS_MS;
 	if (session->input_size > 0)
 		return ROOM_MS;
 	if (session->deadline_us == 0)
@@ -357,25 +355,26 @@ static int handle_events(struct session *session, struct error *err)
 	int status = 0;
 	while (status == 0 && !session->is_over && vm_take_event(session->vm, &event)) {
 		status = handle_event(session, &event, err);
-		if (status == 0 && !session->is_over)
+		if (status == 0 && !session->is_over && !session_job_holds(session))
 			vm_resume(session->vm);
 	}
 	return status;
 }
 
-enum { FD_EVENT, FD_INPUT, FD_SAVED, FD_CONTROL, NR_FDS = FD_CONTROL + CONTROL_POLL_MAX };
+enum { FD_EVENT, FD_INPUT, FD_JOB, FD_CONTROL = FD_JOB + SESSION_JOB_FDS, NR_FDS = FD_CONTROL + CONTROL_POLL_MAX };
 
 static int wait_for_something(const struct session *session, struct pollfd fds[NR_FDS], struct error *err)
 {
 	nfds_t nr = FD_CONTROL;
 	fds[FD_EVENT] = (struct pollfd){ .fd = session->vm->event_fd, .events = POLLIN };
 	fds[FD_INPUT] = (struct pollfd){ .fd = wants_input(session) ? session->terminal.fd : -1, .events = POLLIN };
-	fds[FD_SAVED] = (struct pollfd){ .fd = session->saving != NULL ? session->saved_fd : -1, .events = POLLIN };
+	int timeout_ms = wait_ms(session);
+	session_job_wants(session, fds + FD_JOB, &timeout_ms);
 	if (session->control != NULL) {
 		control_wants(session->control, fds + FD_CONTROL);
 		nr = NR_FDS;
 	}
-	if (poll(fds, nr, wait_ms(session)) >= 0)
+	if (poll(fds, nr, timeout_ms) >= 0)
 		return 0;
 	if (errno != EINTR)
 		return error_errno(err, ERROR_SYSTEM, "poll");
@@ -456,7 +455,7 @@ static int go(struct session *session, struct error *err)
 		status = step(session, err);
 	session->is_over = true;
 	vm_pause(session->vm);
-	session_end_job(session, "the guest ended while its RAM was being written");
+	session_end_job(session, "the guest ended before it was done");
 	if (status == 0 && at->kind != TRIGGER_NONE && !session->taken)
 		session_say(session, "no snapshot: the guest ended before --at");
 	session_tell_last(session);

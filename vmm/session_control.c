@@ -13,6 +13,7 @@
 struct call {
 	struct session *session;
 	struct request *words;
+	int *fds;         /* that came with it; a handler that keeps one puts -1 there */
 	struct json json; /* the reply */
 };
 
@@ -25,7 +26,10 @@ static void succeed(struct call *call)
 
 static const char *machine_word(const struct session *session)
 {
-	return session->is_over ? "ended" : session->vm->is_held ? "paused" : "running";
+	return session->is_over       ? "ended"
+	       : session->is_in_doubt ? "in-doubt"
+	       : session->vm->is_held ? "paused"
+				      : "running";
 }
 
 /* Is the word there, behind the request's own? */
@@ -46,39 +50,79 @@ static void put_counts(struct json *json, const struct saving_counts *counts)
 	json_number(json, "pause_us", (uint64_t)counts->pause_us);
 }
 
-static void put_job(const struct session *session, struct json *json)
+static void put_numbers(struct json *json, const struct outgoing_numbers *numbers)
+{
+	json_number(json, "round", numbers->round);
+	json_number(json, "pages_done", numbers->round_done);
+	json_number(json, "pages_todo", numbers->round_todo);
+	json_number(json, "data_pages", numbers->data_pages);
+	json_number(json, "zero_pages", numbers->zero_pages);
+	json_number(json, "sent_bytes", numbers->bytes_sent);
+	json_number(json, "ram_bytes", numbers->ram_size);
+	json_number(json, "bandwidth", numbers->bandwidth);
+	json_number(json, "dirty_rate", numbers->dirty_rate);
+	json_number(json, "trial_us", numbers->trial_us);
+	json_number(json, "pause_us", numbers->downtime_us);
+}
+
+static void put_snapshot(const struct session *session, struct json *json)
 {
 	struct saving_counts counts;
-	if (session->saving == NULL)
-		return;
 	saving_count(session->saving, &counts);
-	json_object_begin(json, "job");
-	json_number(json, "number", session->nr_jobs);
 	json_string(json, "kind", "snapshot");
-	json_string(json, "file", session->job_file);
+	json_string(json, "file", session->job_target);
 	json_string(json, "phase", counts.is_finishing ? "finishing" : "copying");
 	json_number(json, "round", counts.progress.round);
 	json_number(json, "pages_done", counts.progress.done);
 	json_number(json, "pages_todo", counts.progress.todo);
 	put_counts(json, &counts);
+}
+
+static void put_migration(const struct session *session, struct json *json)
+{
+	struct outgoing_numbers numbers;
+	outgoing_numbers(session->outgoing, &numbers);
+	json_string(json, "kind", "migration");
+	json_string(json, "target", session->job_target);
+	json_string(json, "phase", outgoing_phase_name(numbers.phase));
+	put_numbers(json, &numbers);
+	json_number(json, "elapsed_us", (uint64_t)(now_us() - session->job_us));
+}
+
+static void put_job(const struct session *session, struct json *json)
+{
+	if (!session_has_job(session))
+		return;
+	json_object_begin(json, "job");
+	json_number(json, "number", session->nr_jobs);
+	if (session->saving != NULL)
+		put_snapshot(session, json);
+	else
+		put_migration(session, json);
 	json_object_end(json);
 }
 
 static void put_result(const struct job_result *result, struct json *json)
 {
+	bool is_snapshot = strcmp(result->kind, "snapshot") == 0;
 	json_object_begin(json, "last");
 	json_number(json, "number", result->number);
 	json_string(json, "kind", result->kind);
-	json_string(json, "file", result->file);
+	json_string(json, is_snapshot ? "file" : "target", result->target);
 	json_bool(json, "ok", result->code == ERROR_NONE);
 	if (result->code == ERROR_NONE) {
 		json_string(json, "text", result->text);
-		put_counts(json, &result->counts);
+		if (is_snapshot)
+			put_counts(json, &result->counts);
 	} else {
 		json_object_begin(json, "error");
 		json_string(json, "code", error_code_name(result->code));
 		json_string(json, "text", result->text);
 		json_object_end(json);
+	}
+	if (!is_snapshot) {
+		put_numbers(json, &result->numbers);
+		json_string(json, "remarks", result->remarks);
 	}
 	json_object_end(json);
 }
@@ -87,7 +131,7 @@ static void put_result(const struct job_result *result, struct json *json)
 static int find_asked(const struct call *call, const struct job_result **ret, struct error *err)
 {
 	const struct session *session = call->session;
-	bool is_under_way = session->saving != NULL;
+	bool is_under_way = session_has_job(session);
 	uint64_t number = session->nr_jobs - is_under_way;
 	*ret = session_result(session, (unsigned)number);
 	if (call->words->nr_words < 2)
@@ -164,8 +208,8 @@ static int do_stats(struct call *call, struct error *err)
 	struct console_counts console = console_count(session->console);
 	struct rewind_stats rewinds = { 0 };
 	struct timespec cpu;
-	/* While a snapshot is under way, the pages are its own. */
-	bool tells_written = session->track != NULL && session->saving == NULL;
+	/* While a job is under way, the pages are its own. */
+	bool tells_written = session->track != NULL && !session_has_job(session);
 	int status = tells_written ? dirty_fetch(session->track->dirty, &session->track->since, err) : 0;
 	if (status < 0)
 		return status;
@@ -202,7 +246,10 @@ static int do_pause(struct call *call, struct error *err)
 
 static int do_resume(struct call *call, struct error *err)
 {
-	(void)err;
+	if (session_job_holds(call->session))
+		return error_set(err, ERROR_NOT_NOW, "resume: the migration to %s lets the machine stand still",
+				 call->session->job_target);
+	call->session->is_in_doubt = false;
 	vm_release(call->session->vm);
 	succeed(call);
 	json_string(&call->json, "machine", machine_word(call->session));
@@ -237,17 +284,61 @@ static int do_snapshot(struct call *call, struct error *err)
 	return 0;
 }
 
-static int do_cancel(struct call *call, struct error *err)
+/* "NAME=NUMBER", of the name that is looked for. */
+static bool has_number(const char *word, const char *name, uint64_t *ret)
+{
+	size_t length = strlen(name);
+	return strncmp(word, name, length) == 0 && word[length] == '=' && parse_number(word + length + 1, ret);
+}
+
+static int take_migrate_words(const struct call *call, struct outgoing_options *ret, struct error *err)
+{
+	uint64_t rounds = 0;
+	for (unsigned i = 2; i < call->words->nr_words; i++) {
+		const char *word = call->words->words[i];
+		if (strcmp(word, "verify") == 0)
+			ret->is_verified = true;
+		else if (!has_number(word, "downtime_us", &ret->downtime_us) &&
+			 !has_number(word, "bandwidth", &ret->bandwidth) && !has_number(word, "rounds", &rounds))
+			return error_set(err, ERROR_USAGE,
+					 "migrate: %s: expected downtime_us=N, bandwidth=N, rounds=N or verify", word);
+	}
+	ret->rounds_max = rounds < UINT32_MAX ? (unsigned)rounds : UINT32_MAX;
+	return 0;
+}
+
+static int do_migrate(struct call *call, struct error *err)
 {
 	struct session *session = call->session;
-	if (session->saving == NULL)
-		return error_set(err, ERROR_NOT_NOW, "cancel: nothing is under way");
-	if (!saving_is_copying(session->saving))
-		return error_set(err, ERROR_NOT_NOW, "cancel: the snapshot to %s is taken and on its way to the disk",
-				 session->job_file);
-	session_end_job(session, "given up, as a client asked for");
+	struct outgoing_options options = { 0 };
+	if (call->words->nr_words < 2)
+		return wrong_words(call, "what to call the target", err);
+	int status = take_migrate_words(call, &options, err);
+	if (status < 0)
+		return status;
+	if (call->fds[0] < 0)
+		return error_set(
+			err, ERROR_USAGE,
+			"migrate: expected a connected socket to come with the request, or two descriptors, to "
+			"read from and to write to");
+	int in_fd = call->fds[0], out_fd = call->fds[1] >= 0 ? call->fds[1] : in_fd;
+	call->fds[0] = call->fds[1] = -1;
+	status = session_start_migrating(session, call->words->words[1], in_fd, out_fd, &options, err);
+	if (status < 0)
+		return status;
+	session->is_asked_for = true;
 	succeed(call);
 	json_number(&call->json, "job", session->nr_jobs);
+	return 0;
+}
+
+static int do_cancel(struct call *call, struct error *err)
+{
+	int status = session_cancel_job(call->session, err);
+	if (status < 0)
+		return status;
+	succeed(call);
+	json_number(&call->json, "job", call->session->nr_jobs);
 	return 0;
 }
 
@@ -260,6 +351,8 @@ static int do_rewind(struct call *call, struct error *err)
 		return wrong_words(call, "nothing, --set or --drop", err);
 	if (session->rewind != NULL)
 		rewind_count(session->rewind, &before);
+	if (session_job_holds(session))
+		return session_check_idle(session, err);
 	int status = is_set    ? session_set_point(session, err)
 		     : is_drop ? session_drop_point(session, err)
 			       : session_rewind_now(session, err);
@@ -298,6 +391,7 @@ static const struct {
 	{ "pause", "", "let the machine stand still until resume", 1, true, do_pause },
 	{ "resume", "", "let it go on", 1, true, do_resume },
 	{ "snapshot", "FILE [--incremental]", "write a snapshot to FILE; the machine goes on", 3, true, do_snapshot },
+	{ "migrate", "URI", "move the machine to stasis receive URI; the guest goes on there", 6, true, do_migrate },
 	{ "cancel", "", "give up what is under way", 1, true, do_cancel },
 	{ "rewind", "[--set|--drop]", "put the machine back to the point that --set made", 2, true, do_rewind },
 	{ "quit", "", "end it, as Ctrl-A x does", 1, true, do_quit },
@@ -350,7 +444,7 @@ static int answer(struct call *call, struct error *err)
 
 static void handle(void *context, struct control_request *request, FILE *reply)
 {
-	struct call call = { .session = context, .words = &request->words, .json.out = reply };
+	struct call call = { .session = context, .words = &request->words, .fds = request->fds, .json.out = reply };
 	struct error err;
 	if (answer(&call, &err) < 0) {
 		control_write_error(reply, &err);

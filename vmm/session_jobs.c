@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -7,7 +8,9 @@
 #include "now.h"
 #include "session_state.h"
 
-#define PROGRESS_US 100000 /* between two looks at how far a snapshot is */
+#define PROGRESS_US       100000 /* between two looks at how far a job is */
+#define PROGRESS_MS       100
+#define PROGRESS_AFTER_US 500000 /* what is over sooner is not shown */
 
 static void say_none(const struct session *session, const struct error *err)
 {
@@ -33,43 +36,109 @@ static int next_path(const struct session *session, char *ret, size_t size, stru
 	return 0;
 }
 
-/* ---- The job under way ---- */
+/* ---- Jobs ---- */
 
 /* A line on the terminal that the next one replaces. */
 static void show_progress(struct session *session, const char *text)
 {
-	char line[SESSION_PATH_SIZE + 64];
+	char line[SESSION_TEXT_SIZE + 16];
 	int n = snprintf(line, sizeof(line), "\r\033[K%s", text);
 	console_put(session->messages, line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-static int check_free(const struct session *session, struct error *err)
+bool session_has_job(const struct session *session)
 {
-	if (session->saving != NULL)
-		return error_set(err, ERROR_NOT_NOW, "the snapshot to %s, job %u, is under way", session->job_file,
-				 session->nr_jobs);
+	return session->saving != NULL || session->outgoing != NULL;
+}
+
+bool session_job_holds(const struct session *session)
+{
+	return session->outgoing != NULL && outgoing_holds(session->outgoing);
+}
+
+int session_check_idle(const struct session *session, struct error *err)
+{
+	if (!session_has_job(session))
+		return 0;
+	return error_set(err, ERROR_NOT_NOW, "the %s to %s, job %u, is under way",
+			 session->saving != NULL ? "snapshot" : "migration", session->job_target, session->nr_jobs);
+}
+
+/* May a job begin that needs to know what the guest writes? */
+static int check_free(const struct session *session, const char *target, struct error *err)
+{
+	int status = session_check_idle(session, err);
+	if (status < 0)
+		return status;
 	if (session->rewind != NULL || session->options->rewind_every != 0)
 		return error_set(err, ERROR_NOT_NOW,
 				 "a point to rewind to is set, which needs to know alone what the guest writes%s",
 				 session->options->rewind_every != 0 ? "" : "; rewind --drop forgets it");
+	if (strlen(target) >= sizeof(session->job_target))
+		return error_set(err, ERROR_USAGE, "%s: a name of more than %zu bytes", target,
+				 sizeof(session->job_target) - 1);
 	return 0;
+}
+
+static void begin_job(struct session *session, const char *target)
+{
+	memcpy(session->job_target, target, strlen(target) + 1);
+	session->job_us = now_us();
+	session->nr_jobs++;
+	session->is_numbered = session->is_asked_for = false;
 }
 
 int session_start_saving(struct session *session, const char *path, bool is_incremental, struct error *err)
 {
-	int status = check_free(session, err);
-	if (status == 0 && strlen(path) >= sizeof(session->job_file))
-		status = error_set(err, ERROR_USAGE, "%s: a name of more than %zu bytes", path,
-				   sizeof(session->job_file) - 1);
+	int status = check_free(session, path, err);
 	if (status == 0)
 		status = saving_begin(&session->saving, session->vm, session->track, is_incremental, path,
 				      session->saved_fd, err);
-	if (status < 0)
+	if (status == 0)
+		begin_job(session, path);
+	return status;
+}
+
+/* Whatever else may block a read or a write for ever. */
+static int check_connection(int fd, const char *target, struct error *err)
+{
+	struct stat is;
+	if (fstat(fd, &is) == 0 && (S_ISSOCK(is.st_mode) || S_ISFIFO(is.st_mode)))
+		return 0;
+	return error_set(err, ERROR_USAGE, "migrate %s: expected a socket, or two pipes", target);
+}
+
+int session_start_migrating(struct session *session, const char *target, int in_fd, int out_fd,
+			    const struct outgoing_options *options, struct error *err)
+{
+	int status = check_free(session, target, err);
+	if (status == 0)
+		status = check_connection(in_fd, target, err);
+	if (status == 0)
+		status = check_connection(out_fd, target, err);
+	if (status < 0) {
+		close(in_fd);
+		if (out_fd != in_fd)
+			close(out_fd);
 		return status;
-	memcpy(session->job_file, path, strlen(path) + 1);
-	session->nr_jobs++;
-	session->is_numbered = session->is_asked_for = false;
-	return 0;
+	}
+	status = outgoing_begin(&session->outgoing, session->vm, session->track, in_fd, out_fd, options, err);
+	if (status == 0)
+		begin_job(session, target);
+	return status;
+}
+
+void session_job_wants(const struct session *session, struct pollfd ret[SESSION_JOB_FDS], int *timeout_ms)
+{
+	int wanted_ms = *timeout_ms;
+	ret[0] = (struct pollfd){ .fd = session->saving != NULL ? session->saved_fd : -1, .events = POLLIN };
+	ret[1] = (struct pollfd){ .fd = -1 };
+	if (session->outgoing != NULL)
+		outgoing_wants(session->outgoing, ret, &wanted_ms);
+	else if (session->saving != NULL)
+		wanted_ms = saving_is_copying(session->saving) ? 0 : PROGRESS_MS;
+	if (wanted_ms < *timeout_ms)
+		*timeout_ms = wanted_ms;
 }
 
 const struct job_result *session_result(const struct session *session, unsigned number)
@@ -78,43 +147,117 @@ const struct job_result *session_result(const struct session *session, unsigned 
 	return number != 0 && result->number == number ? result : NULL;
 }
 
-void session_end_job(struct session *session, const char *why)
+static int end_saving(struct session *session, const char *why, struct job_result *result, struct error *err)
 {
-	struct job_result *result = &session->results[session->nr_jobs % SESSION_RESULTS];
-	struct error err;
-	if (session->saving == NULL)
-		return;
-	if (session->progress_us != 0)
-		show_progress(session, "");
-	session->progress_us = 0;
-	result->number = session->nr_jobs;
-	result->kind = "snapshot";
-	memcpy(result->file, session->job_file, sizeof(result->file));
-	int status = saving_end(session->saving, why, &result->counts, result->text, sizeof(result->text), &err);
+	int status = saving_end(session->saving, why, &result->counts, result->text, sizeof(result->text), err);
 	session->saving = NULL;
-	session->is_awaited = session->is_asked_for;
-	result->code = status < 0 ? err.code : ERROR_NONE;
 	if (status < 0) {
-		snprintf(result->text, sizeof(result->text), "%s", err.text);
-		say_none(session, &err);
-		return;
+		say_none(session, err);
+		return status;
 	}
 	session->nr_taken += session->is_numbered;
 	session->nr_snapshots++;
 	session_say(session, "%s", result->text);
+	return 0;
+}
+
+static void describe_move(const struct session *session, const struct outgoing_numbers *numbers, char *ret, size_t size)
+{
+	snprintf(ret, size, "moved to %s: %.1f MiB for %.1f MiB of RAM in %u rounds, guest paused for %.1f ms",
+		 session->job_target, (double)numbers->bytes_sent / (1 << 20), (double)numbers->ram_size / (1 << 20),
+		 numbers->round + 1, (double)numbers->downtime_us / 1000);
+}
+
+static int end_migrating(struct session *session, const char *why, struct job_result *result, struct error *err)
+{
+	struct error cancelled;
+	bool is_given_up = why != NULL && outgoing_cancel(session->outgoing, &cancelled) == 0;
+	enum outgoing_result came = outgoing_result(session->outgoing, err);
+	outgoing_numbers(session->outgoing, &result->numbers);
+	snprintf(result->remarks, sizeof(result->remarks), "%s", outgoing_remarks(session->outgoing));
+	if (is_given_up)
+		error_set(err, ERROR_NOT_NOW, "%s", why);
+	else if (why != NULL && result->numbers.phase != OUTGOING_OVER) {
+		error_set(err, ERROR_IO, "in doubt: %s while the target decided", why);
+		came = OUTGOING_IN_DOUBT;
+	}
+	outgoing_free(session->outgoing);
+	session->outgoing = NULL;
+	session->is_in_doubt = came == OUTGOING_IN_DOUBT || (session->is_in_doubt && came == OUTGOING_FAILED);
+	if (came == OUTGOING_MOVED) {
+		describe_move(session, &result->numbers, result->text, sizeof(result->text));
+		session_say(session, "%s", result->text);
+		session->is_over = true;
+		return 0;
+	}
+	if (came == OUTGOING_IN_DOUBT)
+		vm_hold(session->vm);
+	error_prefix(err, "migration to %s", session->job_target);
+	session_say(session, "%s%s", err->text, came == OUTGOING_FAILED ? "; the guest goes on here" : "");
+	return -(int)err->code;
+}
+
+void session_end_job(struct session *session, const char *why)
+{
+	struct job_result *result = &session->results[session->nr_jobs % SESSION_RESULTS];
+	struct error err;
+	if (!session_has_job(session))
+		return;
+	if (session->progress_us != 0)
+		show_progress(session, "");
+	session->progress_us = 0;
+	*result = (struct job_result){ .number = session->nr_jobs };
+	memcpy(result->target, session->job_target, sizeof(result->target));
+	result->kind = session->saving != NULL ? "snapshot" : "migration";
+	int status = session->saving != NULL ? end_saving(session, why, result, &err)
+					     : end_migrating(session, why, result, &err);
+	session->is_awaited = session->is_asked_for;
+	result->code = status < 0 ? err.code : ERROR_NONE;
+	if (status < 0)
+		snprintf(result->text, sizeof(result->text), "%s", err.text);
+}
+
+int session_cancel_job(struct session *session, struct error *err)
+{
+	struct outgoing_numbers numbers;
+	if (!session_has_job(session))
+		return error_set(err, ERROR_NOT_NOW, "cancel: nothing is under way");
+	if (session->saving != NULL && !saving_is_copying(session->saving))
+		return error_set(err, ERROR_NOT_NOW, "cancel: the snapshot to %s is taken and on its way to the disk",
+				 session->job_target);
+	if (session->outgoing != NULL)
+		outgoing_numbers(session->outgoing, &numbers);
+	if (session->outgoing != NULL && numbers.phase >= OUTGOING_COMMITTED)
+		return error_set(err, ERROR_NOT_NOW, "cancel: the target of the migration to %s decides already",
+				 session->job_target);
+	session_end_job(session, "given up, as a client asked for");
+	return 0;
+}
+
+static bool describe_progress(const struct session *session, char *ret, size_t size)
+{
+	struct outgoing_numbers numbers;
+	if (session->saving != NULL)
+		return saving_progress(session->saving, ret, size);
+	if (now_us() - session->job_us < PROGRESS_AFTER_US)
+		return false;
+	outgoing_numbers(session->outgoing, &numbers);
+	snprintf(ret, size, "migration to %s: %s, %.1f MiB sent, round %u", session->job_target,
+		 outgoing_phase_name(numbers.phase), (double)numbers.bytes_sent / (1 << 20), numbers.round + 1);
+	return true;
 }
 
 void session_step_job(struct session *session)
 {
-	char text[SESSION_PATH_SIZE];
-	if (session->saving == NULL)
+	char text[SESSION_TEXT_SIZE];
+	if (!session_has_job(session))
 		return;
-	if (saving_step(session->saving) == SAVING_OVER) {
+	if (session->saving != NULL ? saving_step(session->saving) == SAVING_OVER : outgoing_step(session->outgoing)) {
 		session_end_job(session, NULL);
 		return;
 	}
 	if (now_us() - session->progress_us < PROGRESS_US || !isatty(STDERR_FILENO) ||
-	    !saving_progress(session->saving, text, sizeof(text)))
+	    !describe_progress(session, text, sizeof(text)))
 		return;
 	show_progress(session, text);
 	session->progress_us = now_us();

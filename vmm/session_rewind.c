@@ -60,13 +60,13 @@ int session_set_point(struct session *session, struct error *err)
 			err, ERROR_USAGE,
 			"rewind --set: this machine was started with --incremental, and both would need to know "
 			"what the guest writes");
-	if (session->saving != NULL)
-		return error_set(err, ERROR_NOT_NOW, "rewind --set: the snapshot to %s is under way",
-				 session->job_file);
+	int status = session_check_idle(session, err);
+	if (status < 0)
+		return status;
 	vm_pause(session->vm);
 	rewind_free(session->rewind);
 	session->rewind = NULL;
-	int status = rewind_create(&point, session->vm, err);
+	status = rewind_create(&point, session->vm, err);
 	vm_resume(session->vm);
 	if (status == 0)
 		session->rewind = point;

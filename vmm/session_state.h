@@ -8,6 +8,7 @@
 #include "control.h"
 #include "saving.h"
 #include "session.h"
+#include "snapshot/outgoing.h"
 #include "snapshot/rewind.h"
 #include "terminal.h"
 #include "worker.h"
@@ -15,7 +16,8 @@
 #define SESSION_INPUT_SIZE 4096
 #define SESSION_PATH_SIZE  4096
 #define SESSION_TEXT_SIZE  (SESSION_PATH_SIZE + 256)
-#define SESSION_RESULTS    8 /* jobs whose results can be asked for */
+#define SESSION_RESULTS    8    /* jobs whose results can be asked for */
+#define SESSION_REMARKS    4096 /* bytes of what a target said */
 
 /* What came of a job. */
 struct job_result {
@@ -23,8 +25,10 @@ struct job_result {
 	const char *kind;
 	enum error_code code; /* ERROR_NONE: it succeeded */
 	char text[SESSION_TEXT_SIZE];
-	char file[SESSION_PATH_SIZE];
-	struct saving_counts counts;
+	char target[SESSION_PATH_SIZE];  /* the file, or where the machine was to go */
+	struct saving_counts counts;     /* of a snapshot */
+	struct outgoing_numbers numbers; /* of a migration */
+	char remarks[SESSION_REMARKS];   /* what its target said */
 };
 
 /* How often and how long the machine stood still, for whatever reason; under the machine's lock. */
@@ -52,12 +56,15 @@ struct session {
 	const char *base_path; /* the snapshot that the machine was restored from, or NULL */
 	uint8_t base_id[IMAGE_ID_SIZE];
 
-	int saved_fd;          /* an eventfd: a snapshot under way is over; -1 where none is wanted */
-	struct saving *saving; /* the job: a snapshot under way while the guest runs; or NULL */
-	bool is_numbered;      /* it goes to --snapshot's file */
-	bool is_asked_for;     /* by a client, who wants to know what comes of it */
-	bool is_awaited;       /* what came of it was not told to anyone yet */
-	char job_file[SESSION_PATH_SIZE];
+	int saved_fd;              /* an eventfd: a snapshot under way is over; -1 where none is wanted */
+	struct saving *saving;     /* the job: a snapshot under way while the guest runs; or NULL */
+	struct outgoing *outgoing; /* the job: a migration; or NULL */
+	bool is_in_doubt;          /* one may have moved the machine: it is held until the user decides */
+	bool is_numbered;          /* a snapshot goes to --snapshot's file */
+	bool is_asked_for;         /* by a client, who wants to know what comes of it */
+	bool is_awaited;           /* what came of it was not told to anyone yet */
+	char job_target[SESSION_PATH_SIZE];
+	int64_t job_us; /* when it began */
 	unsigned nr_jobs;
 	struct job_result results[SESSION_RESULTS]; /* of job n at n % SESSION_RESULTS */
 	int64_t progress_us;                        /* when its progress was shown last; 0: it was not */
@@ -85,7 +92,15 @@ struct session {
 /* A message about the machine, behind what the guest has printed. */
 void session_say(const struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- session_jobs.c: snapshots ---- */
+/* ---- session_jobs.c: snapshots and migrations ---- */
+
+bool session_has_job(const struct session *session);
+
+/* Is the machine paused by the job?  Then it must not be resumed. */
+bool session_job_holds(const struct session *session);
+
+/* ERROR_NOT_NOW where a job is under way. */
+int session_check_idle(const struct session *session, struct error *err);
 
 /*
  * Starts a snapshot to path, while the machine runs or while it is paused.  is_incremental: a difference to the last
@@ -93,11 +108,28 @@ void session_say(const struct session *session, const char *format, ...) __attri
  */
 int session_start_saving(struct session *session, const char *path, bool is_incremental, struct error *err);
 
+/*
+ * Starts to move the machine over the descriptors, which may be the same and are the session's from now on, also where
+ * it fails.  target: what to call the other side.
+ */
+int session_start_migrating(struct session *session, const char *target, int in_fd, int out_fd,
+			    const struct outgoing_options *options, struct error *err);
+
+/* What poll() is to wait for, and shortens the time, in milliseconds, to what the job wants. */
+#define SESSION_JOB_FDS 2
+void session_job_wants(const struct session *session, struct pollfd ret[SESSION_JOB_FDS], int *timeout_ms);
+
 /* Gives the job under way a step; shows its progress. */
 void session_step_job(struct session *session);
 
-/* Ends the job under way, if there is one; why: what gives it up where it is still copying RAM. */
+/*
+ * Ends the job under way, if there is one; why: what gives it up where that is still possible.  A machine that has
+ * moved ends the session.
+ */
 void session_end_job(struct session *session, const char *why);
+
+/* Gives it up for a client; ERROR_NOT_NOW where there is none, or it is too late. */
+int session_cancel_job(struct session *session, struct error *err);
 
 /* Takes the snapshot that --at asked for; the machine is paused.  A failed one does not end a guest that is to go on.
  */

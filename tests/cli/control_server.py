@@ -56,7 +56,7 @@ if heard != [b'"snapshot" "/f\\u00e9" \n'] + 3 * [b"status 7\n"]:
 case("a failed job", [ok, busy, bad], ctl("snapshot", "f"), 74, b"", b"stasis: no room\n")
 case("a failed job, as it is", [ok, bad], ctl("snapshot", "f", "--json"), 74, bad, b"")
 # More than half a second, and on a terminal: a bar.
-case("a bar", [ok] + 60 * [busy] + [good], [pty_run, "expect:[###############...............]  50% of round 2, 1.0 MiB written, copying",
+case("a bar", [ok] + 60 * [busy] + [good], [pty_run, "expect:[###############...............]  50% of round 2, 1.0 MiB, copying",
      "expect:written", "--", *ctl("snapshot", "f")], 0)
 case("the machine ends", [ok, busy], ctl("snapshot", "f"), 74, b"", b"the machine ended before it replied")
 case("the machine ends at once", [], ctl("status"), 74, b"", b"the machine ended before it replied")

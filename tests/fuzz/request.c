@@ -1,7 +1,7 @@
 /*
  * Lines of the control protocol, as clients send them and as the client reads them: the first byte says which.  Words
- * that were found are found again when they are written as strings of JSON; a document's leaves are found again by their
- * paths.
+ * that were found are found again when they are written as strings of JSON; a document's leaves are found again by
+ * their paths.
  */
 #include "fuzz.h"
 #include "vmm/json.h"
@@ -76,7 +76,8 @@ static void check_document(const char *text, size_t size)
 	FUZZ_CHECK(value != NULL);
 	FUZZ_CHECK(json_get(text, size, leaf.path, value, size + 1) == (good && leaf.value != NULL));
 	if (good && size > 0)
-		FUZZ_CHECK(!json_walk(text, size - 1, take_first, &leaf) || strchr(" \t\r\n0123456789", text[size - 1]));
+		FUZZ_CHECK(!json_walk(text, size - 1, take_first, &leaf) ||
+			   strchr(" \t\r\n0123456789", text[size - 1]));
 	free(value);
 	free(leaf.value);
 }
