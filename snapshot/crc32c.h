@@ -12,6 +12,9 @@
 /* The checksum of size more bytes behind those that gave crc; 0 to start. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 
+/* As crc32c(), of size zero bytes. */
+uint32_t crc32c_of_zeros(uint32_t crc, uint64_t size);
+
 /*
  * Checksums of parts put together: the CRC is linear, so what so many zero bytes do to each of its bits says what they
  * do to any value, and the checksum of A and B is that of A and zeros, xor that of B.

@@ -313,7 +313,7 @@ static int read_chunk(struct source *source, const struct memory_range *range, u
 		if (status < 0)
 			return status;
 		if (is_hole) {
-			*ret_crc = ram_crc_of_zeros(0, size);
+			*ret_crc = crc32c_of_zeros(0, size);
 			return 0;
 		}
 	}
@@ -637,7 +637,7 @@ static int read_ram(struct chain *chain, bool may_map, struct image *image, stru
 
 static int read_from(const char *path, bool may_map, struct image *ret, struct error *err)
 {
-	struct chain *chain = calloc(1, sizeof(*chain));
+	struct chain *chain = malloc(sizeof(*chain)); /* long, and mostly not used: link_read() makes each link */
 	if (chain == NULL)
 		return error_set(err, ERROR_SYSTEM, "%s: no memory for reading it", path);
 	struct link *first = &chain->links[0];
@@ -712,7 +712,7 @@ static uint32_t crc_of_absent(const struct mapped_file *file, uint32_t crc, uint
 {
 	uint8_t page[MEMORY_PAGE];
 	if (size == 0 || mapped_file_is_hole(file, offset, size))
-		return ram_crc_of_zeros(crc, size);
+		return crc32c_of_zeros(crc, size);
 	for (uint64_t end = offset + size; offset < end; offset += sizeof(page)) {
 		if (!mapped_file_read(file, offset, page, sizeof(page)))
 			memset(page, 0xff, sizeof(page)); /* what cannot be read is not right */
@@ -730,7 +730,7 @@ static uint32_t crc_of_chunk(const struct memory_region *region, unsigned number
 	uint32_t crc = 0;
 	if (pages == NULL) {
 		if (region->file != NULL && mapped_file_is_hole(region->file, chunk * FORMAT_CHUNK, size))
-			return ram_crc_of_zeros(0, size);
+			return crc32c_of_zeros(0, size);
 		ram_visit_chunk(region, chunk, NULL, NULL, &crc);
 		return crc;
 	}

@@ -14,8 +14,6 @@
 #define CHUNK_PAGES     (FORMAT_CHUNK / MEMORY_PAGE)
 #define WRITE_PAGES_MAX CHUNK_PAGES /* of one system call */
 
-static const uint8_t zeros[MEMORY_PAGE];
-
 /* A run of pages that was copied. */
 struct held {
 	unsigned region;
@@ -50,7 +48,7 @@ int file_writer_create(struct file_writer **ret, const struct memory *memory, co
 		return error_set(err, ERROR_SYSTEM, "no memory for writing a snapshot");
 	writer->memory = memory;
 	writer->ram_offset = ram_offset;
-	writer->zero_page_crc = crc32c(0, zeros, sizeof(zeros));
+	writer->zero_page_crc = crc32c_of_zeros(0, MEMORY_PAGE);
 	crc32c_shift_init(&writer->page_shift, MEMORY_PAGE);
 	bool good = buffer_append(&writer->checksums, NULL, layout_checksums_size(memory)) != NULL;
 	for (unsigned i = 0; i < memory->nr_regions; i++) {
@@ -193,7 +191,7 @@ static bool has_data(const struct file_writer *writer, unsigned region, uint64_t
 static void sum_up(struct file_writer *writer)
 {
 	uint32_t *crc = (uint32_t *)(void *)writer->checksums.data;
-	uint32_t zero_chunk = ram_crc_of_zeros(0, FORMAT_CHUNK);
+	uint32_t zero_chunk = crc32c_of_zeros(0, FORMAT_CHUNK);
 	for (unsigned i = 0; i < writer->memory->nr_regions; i++) {
 		uint64_t nr_pages = writer->has_data.nr_pages[i];
 		for (uint64_t page = 0; page < nr_pages; crc++) {

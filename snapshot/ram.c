@@ -3,8 +3,6 @@
 #include "crc32c.h"
 #include "format.h"
 
-static const uint8_t zero_page[MEMORY_PAGE];
-
 uint64_t ram_chunks(uint64_t region_size)
 {
 	return (region_size + FORMAT_CHUNK - 1) / FORMAT_CHUNK;
@@ -14,13 +12,6 @@ uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk)
 {
 	uint64_t start = chunk * FORMAT_CHUNK, left = region_size - start;
 	return left < FORMAT_CHUNK ? left : FORMAT_CHUNK;
-}
-
-uint32_t ram_crc_of_zeros(uint32_t crc, uint64_t size)
-{
-	for (; size > 0; size -= MEMORY_PAGE)
-		crc = crc32c(crc, zero_page, MEMORY_PAGE);
-	return crc;
 }
 
 /* A run of pages that is being collected. */
@@ -65,7 +56,7 @@ int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 		if (data_end > end)
 			data_end = end;
 		if (ret_crc != NULL)
-			crc = crc32c(ram_crc_of_zeros(crc, data - at), region->hva + data, data_end - data);
+			crc = crc32c(crc32c_of_zeros(crc, data - at), region->hva + data, data_end - data);
 		for (at = data; at < data_end && result == 0; at += MEMORY_PAGE)
 			result = run_page(&run, region, at);
 	}

@@ -15,9 +15,6 @@ uint64_t ram_chunks(uint64_t region_size);
 /* Bytes of chunk number chunk of a region. */
 uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk);
 
-/* The CRC-32C of so many zero bytes, whole pages, behind those that gave crc. */
-uint32_t ram_crc_of_zeros(uint32_t crc, uint64_t size);
-
 /*
  * Calls visit for each run of pages of the chunk that are not all zero, in ascending order, until it returns non-zero;
  * returns that value, or 0.  offset is in the region.  *ret_crc, where it is not NULL, gets the CRC-32C of the whole

@@ -22,7 +22,7 @@ static uint64_t part(uint64_t gpa, uint32_t crc_xor_zero)
 
 int ram_digest_create(struct ram_digest *ret, const struct memory_range *ranges, unsigned nr_ranges, struct error *err)
 {
-	struct ram_digest digest = { .nr_ranges = nr_ranges, .zero_crc = ram_crc_of_zeros(0, MEMORY_PAGE) };
+	struct ram_digest digest = { .nr_ranges = nr_ranges, .zero_crc = crc32c_of_zeros(0, MEMORY_PAGE) };
 	for (unsigned i = 0; i < nr_ranges; i++) {
 		digest.ranges[i] = ranges[i];
 		digest.crcs[i] = calloc(ranges[i].size / MEMORY_PAGE, sizeof(uint32_t));
@@ -63,7 +63,7 @@ void ram_digest_set_zero(struct ram_digest *digest, unsigned region, uint64_t pa
 
 uint64_t ram_digest_of(const struct memory *memory)
 {
-	uint32_t zero_crc = ram_crc_of_zeros(0, MEMORY_PAGE);
+	uint32_t zero_crc = crc32c_of_zeros(0, MEMORY_PAGE);
 	uint64_t sum = 0, start, end;
 	for (unsigned i = 0; i < memory->nr_regions; i++) {
 		const struct memory_region *region = &memory->regions[i];

@@ -281,7 +281,7 @@ static int restore_registers(struct restore *restore, unsigned instance, enum st
 	bool is_known[COMPONENT_ENTRIES_MAX];
 	size_t nr = registers_at(stage, payload, wanted);
 	memcpy(now, wanted, nr * sizeof(now[0]));
-	int status = registers_adopt(restore->vm, payload, err);
+	int status = stage == STAGE_VCPU ? registers_adopt(restore->vm, payload, err) : 0;
 	if (status == 0)
 		status = kvm_reg_get_many(restore->vm->vcpus[instance].fd, now, nr, is_known, err);
 	for (size_t i = 0; i < nr && status == 0; i++) {

@@ -83,13 +83,35 @@ const char *register_exclusion(uint64_t id)
 	return NULL;
 }
 
-static bool add_range(struct buffer *ids, uint32_t first, uint32_t last)
+/* Where an id is in an ascending list, or would be. */
+static size_t find_place(const uint64_t *ids, size_t nr, uint64_t id)
 {
-	for (uint32_t index = first; index <= last; index++) {
-		uint64_t id = MSR(index);
-		if (buffer_append(ids, &id, sizeof(id)) == NULL)
-			return false;
+	size_t low = 0, high = nr;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (ids[middle] < id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	return low;
+}
+
+/* Adds an id to a list that is to be put in order, but for those that the machine was restored with: the list has them.
+ */
+static bool add(struct buffer *ids, const struct vm *vm, uint64_t id)
+{
+	size_t place = find_place(vm->restored_regs, vm->nr_restored_regs, id);
+	if (place < vm->nr_restored_regs && vm->restored_regs[place] == id)
+		return true;
+	return buffer_append(ids, &id, sizeof(id)) != NULL;
+}
+
+static bool add_range(struct buffer *ids, const struct vm *vm, uint32_t first, uint32_t last)
+{
+	for (uint32_t index = first; index <= last; index++)
+		if (!add(ids, vm, MSR(index)))
+			return false;
 	return true;
 }
 
@@ -97,28 +119,34 @@ static bool add_unlisted(struct buffer *ids, const struct vm *vm, unsigned vcpu)
 {
 	uint64_t cap;
 	for (size_t i = 0; i < TABLE_SIZE(unlisted); i++)
-		if (!add_range(ids, unlisted[i].first, unlisted[i].last))
+		if (!add_range(ids, vm, unlisted[i].first, unlisted[i].last))
 			return false;
 	cap = vm->machine.mcg_cap;
 	if (cap == 0 && kvm_reg_get(vm->vcpus[vcpu].fd, vm->reg_access, MSR_MCG_CAP, &cap) != 0)
 		return true;
 	uint32_t banks = MCG_BANKS(cap) < MCE_BANKS_MAX ? MCG_BANKS(cap) : MCE_BANKS_MAX;
-	return banks == 0 || (add_range(ids, MCE_FIRST, MCE_FIRST + banks * MCE_BANK_MSRS - 1) &&
-			      add_range(ids, MCE_CTL2_FIRST, MCE_CTL2_FIRST + banks - 1));
+	return banks == 0 || (add_range(ids, vm, MCE_FIRST, MCE_FIRST + banks * MCE_BANK_MSRS - 1) &&
+			      add_range(ids, vm, MCE_CTL2_FIRST, MCE_CTL2_FIRST + banks - 1));
 }
 
-static int by_id(const void *a, const void *b)
+/* By insertion: what comes is a few ascending runs, mostly one. */
+static void sort(uint64_t *ids, size_t nr)
 {
-	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-	return left < right ? -1 : left > right;
+	for (size_t i = 1; i < nr; i++) {
+		uint64_t id = ids[i];
+		if (ids[i - 1] <= id)
+			continue;
+		size_t place = find_place(ids, i, id);
+		memmove(ids + place + 1, ids + place, (i - place) * sizeof(ids[0]));
+		ids[place] = id;
+	}
 }
 
 /* Sorts, and drops what stands twice, is excluded, or is put at another stage. */
 static size_t tidy(uint64_t *ids, size_t nr, uint8_t stages)
 {
 	size_t kept = 0;
-	if (nr > 0)
-		qsort(ids, nr, sizeof(ids[0]), by_id);
+	sort(ids, nr);
 	for (size_t i = 0; i < nr; i++)
 		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL &&
 		    (stages & 1 << register_rule(ids[i])->stage) != 0)
@@ -159,7 +187,7 @@ static int add_ruled(struct buffer *ids, struct error *err)
 	return 0;
 }
 
-/* All that the kernel lists, and what its list leaves out. */
+/* All that the machine was restored with, that the kernel lists, and what its list leaves out. */
 static int add_listed(struct buffer *ids, const struct vm *vm, unsigned vcpu, struct error *err)
 {
 	uint64_t *msrs = NULL, *synthetic = NULL;
@@ -167,10 +195,15 @@ static int add_listed(struct buffer *ids, const struct vm *vm, unsigned vcpu, st
 	int status = kvm_reg_list_msrs(vm->kvm_fd, &msrs, &nr_msrs, err);
 	if (status == 0 && vm->reg_access == KVM_REG_ACCESS_ONE_REG)
 		status = kvm_reg_list_synthetic(vm->vcpus[vcpu].fd, &synthetic, &nr_synthetic, err);
-	if (status == 0 &&
-	    (!add_unlisted(ids, vm, vcpu) || buffer_append(ids, msrs, nr_msrs * sizeof(msrs[0])) == NULL ||
-	     buffer_append(ids, synthetic, nr_synthetic * sizeof(synthetic[0])) == NULL ||
-	     buffer_append(ids, vm->restored_regs, vm->nr_restored_regs * sizeof(vm->restored_regs[0])) == NULL))
+	bool good =
+		status == 0 &&
+		buffer_append(ids, vm->restored_regs, vm->nr_restored_regs * sizeof(vm->restored_regs[0])) != NULL &&
+		add_unlisted(ids, vm, vcpu);
+	for (size_t i = 0; i < nr_msrs && good; i++)
+		good = add(ids, vm, msrs[i]);
+	for (size_t i = 0; i < nr_synthetic && good; i++)
+		good = add(ids, vm, synthetic[i]);
+	if (status == 0 && !good)
 		status = no_memory(err);
 	free(msrs);
 	free(synthetic);

@@ -134,9 +134,9 @@ static int run_plan(struct restore *restore, const struct cpuid_query *query, co
 	int status = 0;
 	for (unsigned i = 0; i < nr_steps && status == 0; i++) {
 		if (plan[i].stage == STAGE_ARM && !verified) {
-			status = check_host(restore, query, err);
+			status = verify(restore, STAGES_BEFORE_ARM, err);
 			if (status == 0)
-				status = verify(restore, STAGES_BEFORE_ARM, err);
+				status = check_host(restore, query, err);
 			verified = true;
 			/* What is armed may fire at once; a machine that is refused anyway stays as it is. */
 			if (status < 0 || report_bad(restore->report) > 0)
@@ -221,6 +221,7 @@ static int make(struct restore *restore, const struct restore_base *base, struct
 			       ops_context, err);
 	if (status < 0)
 		return status;
+	cpuid_query_complete(query);
 	if (restore->options->has_reg_access)
 		restore->vm->reg_access = restore->options->reg_access;
 	image->memory = &restore->vm->memory;

@@ -34,21 +34,24 @@ static void read_job(void *context)
 }
 
 /*
- * The worker reads and checks the snapshot and asks what KVM supports, while an empty VM is made, which knows nothing
- * of the snapshot yet.  What is wrong with the file is told first: without KVM, too.
+ * The worker reads and checks the snapshot and enters the sandbox, while an empty VM is made, which knows nothing of
+ * the snapshot yet.  What is wrong with the file is told first: without KVM, too.
  */
 static int make_vm(const struct options *options, struct session *session, struct report *report, struct vm **ret,
 		   struct error *err)
 {
 	struct reading reading = { .options = options };
-	struct cpuid_query query = { 0 };
+	struct cpuid_query query; /* of many pages, which are not touched before they are needed */
 	struct restore_base base = { .query = &query, .vm_fd = -1 };
 	struct error kvm_error;
+	query.worker = NULL;
 	unsigned job = worker_do(session_worker(session), read_job, &reading);
 	int status, kvm_fd = kvm_open(&kvm_error);
 	session_step(session, "open", "KVM");
 	if (kvm_fd >= 0) {
 		cpuid_query_start(&query, session_worker(session), kvm_fd);
+		if (!options->incremental) /* which opens files before the guest runs */
+			session_confine(session);
 		base.vm_fd = kvm_call_value(kvm_fd, KVM_CREATE_VM, 0); /* where it fails, vm_create() says so */
 	}
 	session_step(session, "create", "VM");
@@ -56,8 +59,6 @@ static int make_vm(const struct options *options, struct session *session, struc
 	session_step(session, "read", "file");
 	status = reading.status < 0 ? reading.status : kvm_fd < 0 ? kvm_fd : 0;
 	if (status == 0) {
-		if (!options->incremental) /* which opens files before the guest runs */
-			session_confine(session);
 		session_set_base(session, options->arguments[0], reading.image.header.id);
 		status = restore_image_with(&base, &reading.image, &options->restore, NULL, 0, &session_vm_ops, session,
 					    report, ret, err);

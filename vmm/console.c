@@ -26,7 +26,7 @@ struct console {
 	bool is_slow; /* its file cannot be written to without waiting: the thread does all */
 	bool has_thread, is_hurried, is_closing, has_ended;
 	struct console_counts counts;
-	uint8_t *bytes; /* counts.waiting of them from head on, modulo CONSOLE_SIZE */
+	uint8_t *bytes; /* counts.waiting of them from head on, modulo CONSOLE_SIZE; NULL before the thread is there */
 	size_t head;
 };
 
@@ -39,16 +39,11 @@ int console_open(struct console **ret, int fd, uint64_t patience_us, struct erro
 {
 	struct sigaction action = { .sa_handler = on_signal }; /* no SA_RESTART: it ends a write */
 	struct console *console = calloc(1, sizeof(*console));
-	uint8_t *bytes = malloc(CONSOLE_SIZE);
 	pthread_condattr_t attributes;
-	if (console == NULL || bytes == NULL) {
-		free(console);
-		free(bytes);
+	if (console == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a console");
-	}
 	console->fd = fd;
 	console->patience_us = patience_us;
-	console->bytes = bytes;
 	pthread_mutex_init(&console->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -123,6 +118,11 @@ static void *console_thread(void *arg)
 static void start(struct console *console)
 {
 	sigset_t blocked, before;
+	console->bytes = malloc(CONSOLE_SIZE);
+	if (console->bytes == NULL) {
+		console->counts.error = ENOMEM;
+		return;
+	}
 	sigfillset(&blocked);
 	sigdelset(&blocked, CONSOLE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &blocked, &before); /* the new thread inherits it */

@@ -1,5 +1,7 @@
 #include "cpuid_query.h"
 
+#include <assert.h>
+
 static void ask_layout(void *arg)
 {
 	struct cpuid_query *query = arg;
@@ -17,7 +19,13 @@ void cpuid_query_start(struct cpuid_query *query, struct worker *worker, int kvm
 	query->kvm_fd = kvm_fd;
 	query->worker = worker;
 	query->layout_job = worker_do(worker, ask_layout, query);
-	query->supported_job = worker_do(worker, ask_supported, query);
+	query->is_complete = false;
+}
+
+void cpuid_query_complete(struct cpuid_query *query)
+{
+	query->supported_job = worker_do(query->worker, ask_supported, query);
+	query->is_complete = true;
 }
 
 const struct cpuid *cpuid_query_xsave_layout(const struct cpuid_query *query)
@@ -28,6 +36,7 @@ const struct cpuid *cpuid_query_xsave_layout(const struct cpuid_query *query)
 
 int cpuid_query_supported(const struct cpuid_query *query, const struct cpuid **ret, struct error *err)
 {
+	assert(query->is_complete);
 	worker_wait(query->worker, query->supported_job);
 	if (query->status < 0) {
 		*err = query->error;
@@ -40,5 +49,5 @@ int cpuid_query_supported(const struct cpuid_query *query, const struct cpuid **
 void cpuid_query_done(struct cpuid_query *query)
 {
 	if (query->worker != NULL)
-		worker_wait(query->worker, query->supported_job);
+		worker_wait(query->worker, query->is_complete ? query->supported_job : query->layout_job);
 }

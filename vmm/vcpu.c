@@ -26,7 +26,9 @@
 int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err)
 {
 	struct vcpu *vcpu = &vm->vcpus[id];
-	*vcpu = (struct vcpu){ .vm = vm, .id = id, .fd = -1 };
+	vcpu->vm = vm; /* the rest is zero, and what of it is long stays untouched */
+	vcpu->id = id;
+	vcpu->fd = -1;
 	vm->nr_vcpus = id + 1;
 	vcpu->fd = kvm_call_value(vm->fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0)
@@ -41,9 +43,8 @@ int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err)
 
 int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid)
 {
-	struct cpuid argument;
-	cpuid_copy(&argument, cpuid);
-	if (kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, &argument) < 0)
+	/* The kernel only reads it; its ioctls take no pointer to const. */
+	if (kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, (void *)(uintptr_t)cpuid) < 0)
 		return -1;
 	cpuid_copy(&vcpu->cpuid, cpuid);
 	return 0;
