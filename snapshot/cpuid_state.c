@@ -87,11 +87,11 @@ struct added {
 static void count_added(void *context, const struct cpuid_lack *lack)
 {
 	struct added *added = context;
-	size_t used = strlen(added->names);
+	size_t used = strlen(added->names), left = sizeof(added->names) - used;
 	added->nr++;
-	added->is_cut |= used + strlen(lack->text) + 2 > sizeof(added->names);
+	added->is_cut |= strlen(lack->text) + 2 > left;
 	if (!added->is_cut)
-		snprintf(added->names + used, sizeof(added->names) - used, " %s", lack->text);
+		snprintf(added->names + used, left, " %.*s", (int)left - 2, lack->text);
 }
 
 static void report_added(const struct missing *missing, const struct cpuid *put, const struct cpuid *got)

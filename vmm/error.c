@@ -107,8 +107,8 @@ int(error_prefix)(struct error *err, const char *format, ...)
 	vsnprintf(prefix, sizeof(prefix), format, args);
 	va_end(args);
 	memcpy(text, err->text, sizeof(text));
-	size_t used = strlen(prefix);
-	snprintf(err->text, sizeof(err->text), "%s", prefix);
-	snprintf(err->text + used, sizeof(err->text) - used, ": %s", text);
+	memcpy(err->text, prefix, sizeof(err->text));
+	strncat(err->text, ": ", sizeof(err->text) - strlen(err->text) - 1); /* what does not fit is cut off */
+	strncat(err->text, text, sizeof(err->text) - strlen(err->text) - 1);
 	return -(int)err->code;
 }
