@@ -2,7 +2,7 @@
  * Runs a command and lets one system call of its new file go wrong: the process is killed there, or the call fails, or
  * does only half of its work.
  *
- *   fault_run [-n] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]
+ *   fault_run [-n] [-f] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]
  *
  * Counted are the system calls of the thread that first creates a file, from that openat() (O_CREAT or O_TMPFILE) to
  * the close() of what it gave, and of a thread that it hands the file to, from its first call on it.  Those of other
@@ -11,7 +11,8 @@
  * process that is killed or for a call that fails with ERRNO (EIO, ENOSPC, ...); "short" halves the length of a write,
  * "none" makes it write nothing. An ERRNO is for calls that can fail so: calls that are not in the table below are not
  * counted for it. With -n, the file system knows no nameless files: O_TMPFILE is refused with EOPNOTSUPP, and not
- * counted.
+ * counted.  With -f, calls are counted that are on the file itself: not those that give it its name, nor what else its
+ * threads do.
  *
  * The exit status is the command's own, 128 + its signal, or 126 where the command ended before the Nth call was
  * reached.
@@ -89,7 +90,7 @@ struct run {
 	enum fault fault;
 	int errno_value;
 	unsigned long wanted, counted;
-	bool no_tmpfile, is_counting, is_done;
+	bool no_tmpfile, only_file, is_counting, is_done;
 	bool is_over; /* the file was closed */
 	int file;     /* the descriptor of what was created, or -1 */
 	pid_t command;
@@ -185,7 +186,8 @@ static void enter(struct run *run, struct thread *thread)
 		run->is_counting = thread->saves = true;
 	if (run->is_counting && is_on_file(run, number, &regs))
 		thread->saves = true;
-	if (run->is_counting && thread->saves && !run->is_done && is_eligible(run, number) &&
+	bool is_counted = run->only_file ? is_on_file(run, number, &regs) : thread->saves;
+	if (run->is_counting && is_counted && !run->is_done && is_eligible(run, number) &&
 	    ++run->counted == run->wanted)
 		befall(run, thread, &regs);
 }
@@ -280,12 +282,12 @@ int main(int argc, char **argv)
 {
 	struct run run = { .file = -1 };
 	int at = 1, status;
-	if (at < argc && strcmp(argv[at], "-n") == 0) {
-		run.no_tmpfile = true;
-		at++;
+	for (; at < argc && (strcmp(argv[at], "-n") == 0 || strcmp(argv[at], "-f") == 0); at++) {
+		run.no_tmpfile |= argv[at][1] == 'n';
+		run.only_file |= argv[at][1] == 'f';
 	}
 	if (argc - at < 3 || !parse_fault(argv[at], &run)) {
-		fprintf(stderr, "usage: fault_run [-n] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]\n");
+		fprintf(stderr, "usage: fault_run [-n] [-f] count|kill|short|none|ERRNO N COMMAND [ARGUMENT...]\n");
 		return TROUBLE;
 	}
 	run.wanted = strtoul(argv[at + 1], NULL, 10);
