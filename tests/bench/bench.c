@@ -8,7 +8,7 @@
  * command, in words, which runs in the current folder.  A program of which nothing but its first byte is measured is
  * ended after it.  Each number is divided by that of the experiment's first program in the same round; what is printed
  * are medians, and between which ratios the middle half of the rounds lies.  A program that is not installed is left
- * out.
+ * out.  An experiment that has taken a minute ends with the rounds that it has.
  */
 #include <stdarg.h>
 #include <errno.h>
@@ -30,6 +30,8 @@
 #define ROUNDS_MAX     1000
 #define METRICS_MAX    4
 #define OUTPUT_MAX     4096 /* bytes of what a program prints that are kept */
+#define EXPERIMENT_US  60e6
+#define ROUNDS_MIN     5 /* however long they take */
 
 extern char **environ;
 
@@ -253,16 +255,21 @@ static struct run run_once(struct program *program)
 
 /* ---- Many ---- */
 
-/* The programs first to last - 1 are one experiment. */
-static void run_rounds(unsigned first, unsigned last, unsigned rounds)
+/* The programs first to last - 1 are one experiment.  Returns how many rounds it has. */
+static unsigned run_rounds(unsigned first, unsigned last, unsigned rounds)
 {
+	double from = now_us();
 	for (unsigned i = first; i < last; i++)
 		run_once(&table[i]); /* warms the caches */
-	for (unsigned round = 0; round < rounds; round++)
+	for (unsigned round = 0; round < rounds; round++) {
+		if (round >= ROUNDS_MIN && now_us() - from > EXPERIMENT_US)
+			return round;
 		for (unsigned i = first; i < last; i++) {
 			struct program *program = &table[round % 2 == 0 ? i : last - 1 - (i - first)];
 			program->runs[round] = run_once(program);
 		}
+	}
+	return rounds;
 }
 
 static int by_value(const void *a, const void *b)
@@ -297,9 +304,9 @@ static void print_row(const struct program *base, const struct program *program,
 	}
 	struct summary value = summarize(values, rounds), ratio = summarize(ratios, rounds);
 	int decimals = value.median < 100 && value.median != (double)(long)value.median ? 2 : 0;
-	printf("| %s | %s | %s | %.*f %s | %.*f | %.2f | %.2f to %.2f |\n", program->experiment, metric->title,
+	printf("| %s | %s | %s | %.*f %s | %.*f | %.2f | %.2f to %.2f | %u |\n", program->experiment, metric->title,
 	       program->name, decimals, value.median, metric->unit, decimals, value.min, ratio.median, ratio.low,
-	       ratio.high);
+	       ratio.high, rounds);
 	fflush(stdout);
 }
 
@@ -313,7 +320,7 @@ static bool is_wanted(const char *experiment, char **names, int nr)
 
 static void run_experiment(unsigned first, unsigned last, unsigned rounds)
 {
-	run_rounds(first, last, rounds);
+	rounds = run_rounds(first, last, rounds);
 	for (unsigned m = 0; m < table[first].nr_metrics; m++)
 		for (unsigned i = first; i < last; i++)
 			for (unsigned k = 0; k < table[i].nr_metrics; k++)
@@ -329,8 +336,8 @@ int main(int argc, char **argv)
 	if (rounds < 1 || rounds > ROUNDS_MAX)
 		die("%s rounds: expected 1 to %d", argv[2], ROUNDS_MAX);
 	read_table(argv[1]);
-	printf("| experiment | measured | program | median | least | ratio | middle half |\n");
-	printf("|---|---|---|---:|---:|---:|---:|\n");
+	printf("| experiment | measured | program | median | least | ratio | middle half | rounds |\n");
+	printf("|---|---|---|---:|---:|---:|---:|---:|\n");
 	for (unsigned first = 0, last; first < nr_programs; first = last) {
 		for (last = first + 1; last < nr_programs; last++)
 			if (strcmp(table[last].experiment, table[first].experiment) != 0)

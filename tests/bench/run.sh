@@ -10,23 +10,36 @@ cd "$(dirname "$0")/../.."
 build=$(realpath "$1") static=$(realpath "$2") rounds=${3:-101}
 [ $# -lt 3 ] && shift $# || shift 3
 experiments=$PWD/tests/bench/experiments
-work=$(mktemp -d)
+pause=$PWD/tests/bench/pause.sh work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-for file in bench floor regs start guest.bin io.bin bios.bin; do
+for file in bench floor regs start rewind save clones guest.bin io.bin touch-8.bin touch-1000.bin bios.bin; do
 	ln -s "$static/tests/bench/$file" "$file"
 done
+cp "$pause" pause.sh
 cp "$static/stasis" stasis
 strip stasis
 cp "$build/stasis" stasis-dynamic
 strip stasis-dynamic
 
+# make COMMAND...: runs it, and says what it says where it fails.
+make() {
+	"$@" >output 2>&1 </dev/null || { cat output >&2; exit 1; }
+}
+
 ./floor save state
 for size in 128M 8G; do
 	truncate -s $size ram-$size
-	./stasis run --real --mem $size --snapshot snapshot-$size --at checkpoint guest.bin >output 2>&1 ||
-		{ cat output >&2; exit 1; }
+	make ./stasis run --real --mem $size --snapshot snapshot-$size --at checkpoint guest.bin
+done
+# Chains of four, whose differences have few pages, or many that are apart.
+for pages in 8 1000; do
+	make ./stasis run --long --snapshot pages-$pages.1 --at checkpoint touch-$pages.bin
+	for i in 2 3 4; do
+		make ./stasis restore pages-$pages.$((i - 1)) --incremental --snapshot pages-$pages.$i --at checkpoint
+	done
+	make ./stasis flatten pages-$pages.4 pages-$pages.flat
 done
 
 # QEMU has no way to say when: it is saved after a second in which the guest prints, and then ends.
