@@ -34,7 +34,7 @@ completes "$stasis" restore file --verify -- --verify-memory
 completes "$stasis" ctl '' --
 completes "$stasis" ctl socket s -- status stats snapshot
 completes "$stasis" ctl socket snapshot '' --
-completes "$stasis" ctl socket snapshot file --i -- --incremental
+completes "$stasis" ctl socket snapshot file --inc -- --incremental
 completes "$stasis" nonsense - --
 # All commands, whatever they are.
 commands=$("$stasis" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | tr '\n' ' ')
