@@ -2,21 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "vmm/now.h"
 
 #define BURST_US  20000       /* what the limit lets through at once: so much of a second */
 #define BURST_MIN (16u << 10) /* bytes, or this */
 #define SEND_MIN  4096u       /* bytes, if there are as many, for which it is worth to go on */
 #define READ_MAX  (256u << 10)
 #define SECOND_US 1000000
-
-int64_t channel_now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
-}
 
 static int set_nonblocking(int fd, struct error *err)
 {
@@ -28,7 +22,7 @@ static int set_nonblocking(int fd, struct error *err)
 
 int channel_open(struct channel *ret, int in_fd, int out_fd, uint64_t limit, struct error *err)
 {
-	*ret = (struct channel){ .in_fd = in_fd, .out_fd = out_fd, .limit = limit, .filled_us = channel_now_us() };
+	*ret = (struct channel){ .in_fd = in_fd, .out_fd = out_fd, .limit = limit, .filled_us = now_us() };
 	int status = set_nonblocking(in_fd, err);
 	if (status == 0)
 		status = set_nonblocking(out_fd, err);
@@ -89,9 +83,9 @@ static uint64_t burst(const struct channel *channel)
 	return bytes > BURST_MIN ? bytes : BURST_MIN;
 }
 
-static uint64_t tokens_at(const struct channel *channel, int64_t now_us)
+static uint64_t tokens_at(const struct channel *channel, int64_t at_us)
 {
-	double more = (double)(now_us - channel->filled_us) * (double)channel->limit / SECOND_US;
+	double more = (double)(at_us - channel->filled_us) * (double)channel->limit / SECOND_US;
 	double all = (double)channel->tokens + more, most = (double)burst(channel);
 	return (uint64_t)(all < most ? all : most);
 }
@@ -101,12 +95,12 @@ static size_t allowance(struct channel *channel, size_t size)
 {
 	if (channel->limit == 0)
 		return size;
-	int64_t now_us = channel_now_us();
-	uint64_t tokens = tokens_at(channel, now_us);
+	int64_t at_us = now_us();
+	uint64_t tokens = tokens_at(channel, at_us);
 	if (tokens < SEND_MIN && tokens < size)
 		return 0;
 	channel->tokens = tokens;
-	channel->filled_us = now_us;
+	channel->filled_us = at_us;
 	return tokens < size ? (size_t)tokens : size;
 }
 
@@ -143,7 +137,7 @@ void channel_wants(const struct channel *channel, struct pollfd ret[2], int *tim
 	if (pending == 0)
 		return;
 	size_t needed = pending < SEND_MIN ? pending : SEND_MIN;
-	uint64_t tokens = channel->limit != 0 ? tokens_at(channel, channel_now_us()) : needed;
+	uint64_t tokens = channel->limit != 0 ? tokens_at(channel, now_us()) : needed;
 	if (tokens >= needed) {
 		ret[1].fd = channel->out_fd;
 		return;

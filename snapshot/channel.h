@@ -43,7 +43,4 @@ bool channel_has_more(const struct channel *channel);
 /* What to poll for (-1: not for this one), and for how long at most, which is no longer than it was. */
 void channel_wants(const struct channel *channel, struct pollfd ret[2], int *timeout_ms);
 
-/* CLOCK_MONOTONIC in microseconds. */
-int64_t channel_now_us(void);
-
 #endif

@@ -14,6 +14,7 @@
 #include "file.h"
 #include "ram_digest.h"
 #include "vmm/io.h"
+#include "vmm/now.h"
 
 #define IDLE_US     30000000 /* nothing comes from the source for so long: it is given up */
 #define LAST_US     2000000  /* for the last word to leave, and for the source to have read it */
@@ -101,7 +102,7 @@ static int wait_for(struct incoming *incoming, int64_t deadline_us, struct error
 	channel_wants(&incoming->channel, fds, &timeout_ms);
 	if (poll(fds, 2, timeout_ms) < 0 && errno != EINTR)
 		return error_errno(err, ERROR_SYSTEM, "poll");
-	if (channel_now_us() < deadline_us)
+	if (now_us() < deadline_us)
 		return 0;
 	return error_set(err, ERROR_IO, "nothing came from the source for too long");
 }
@@ -109,7 +110,7 @@ static int wait_for(struct incoming *incoming, int64_t deadline_us, struct error
 /* Sends all that is to be sent. */
 static int flush(struct incoming *incoming, int64_t most_us, struct error *err)
 {
-	int64_t deadline_us = channel_now_us() + most_us;
+	int64_t deadline_us = now_us() + most_us;
 	size_t sent;
 	int status = 0;
 	while (status == 0 && channel_has_more(&incoming->channel)) {
@@ -130,11 +131,11 @@ static int say(struct incoming *incoming, enum wire_type type, const void *paylo
 static int next_message(struct incoming *incoming, struct wire_message *ret, struct error *err)
 {
 	uint64_t before = incoming->channel.bytes_in;
-	int64_t deadline_us = channel_now_us() + patience_us(incoming);
+	int64_t deadline_us = now_us() + patience_us(incoming);
 	int status;
 	while ((status = channel_receive(&incoming->channel, ret, err)) == 0) {
 		if (incoming->channel.bytes_in != before)
-			deadline_us = channel_now_us() + patience_us(incoming);
+			deadline_us = now_us() + patience_us(incoming);
 		before = incoming->channel.bytes_in;
 		status = wait_for(incoming, deadline_us, err);
 		if (status < 0)
@@ -171,7 +172,7 @@ static void refuse(struct incoming *incoming, const struct error *err)
 {
 	struct wire_message ignored;
 	struct error over;
-	int64_t deadline_us = channel_now_us() + LAST_US;
+	int64_t deadline_us = now_us() + LAST_US;
 	char *text = malloc(WIRE_TEXT_MAX);
 	if (text == NULL || incoming->phase == OVER)
 		goto out;
@@ -256,14 +257,14 @@ static int try_description(struct incoming *incoming, struct image *image, struc
 	static const struct vm_ops silent = { .console = discard };
 	const struct restore_base base = { .query = &incoming->query, .vm_fd = -1 };
 	struct vm *vm = NULL;
-	int64_t start_us = channel_now_us();
+	int64_t start_us = now_us();
 	incoming->machine = *image_machine(image);
 	int status = make_memory(incoming, &image->ram, err);
 	image->memory = &image->ram;
 	if (status == 0)
 		status = restore_image_with(&base, image, incoming->options.restore, NULL, 0, &silent, NULL,
 					    &incoming->report, &vm, err);
-	incoming->numbers.trial_us = (uint64_t)(channel_now_us() - start_us);
+	incoming->numbers.trial_us = (uint64_t)(now_us() - start_us);
 	vm_free(vm);
 	return status;
 }
@@ -396,7 +397,7 @@ static void keep_generation(const struct image *image, struct vm *vm)
 static int restore(struct incoming *incoming, struct error *err)
 {
 	const struct restore_base base = { .query = &incoming->query, .vm_fd = incoming->vm_fd };
-	int64_t start_us = channel_now_us();
+	int64_t start_us = now_us();
 	incoming->vm_fd = -1;
 	incoming->image.ram = incoming->memory;
 	incoming->image.memory = &incoming->image.ram;
@@ -406,7 +407,7 @@ static int restore(struct incoming *incoming, struct error *err)
 				   incoming->options.ops_context, &incoming->report, &incoming->vm, err);
 	if (status == 0)
 		keep_generation(&incoming->image, incoming->vm);
-	incoming->numbers.restore_us = (uint64_t)(channel_now_us() - start_us);
+	incoming->numbers.restore_us = (uint64_t)(now_us() - start_us);
 	return status;
 }
 

@@ -12,6 +12,7 @@
 #include "ram.h"
 #include "ram_digest.h"
 #include "save.h"
+#include "vmm/now.h"
 
 #define STEPS_MAX      16u      /* messages that one outgoing_step() makes */
 #define PIECE_PAGES    256u     /* whose dirty bits are cleared at once, before they are read */
@@ -31,7 +32,8 @@ struct outgoing {
 	struct channel channel;
 	struct outgoing_options options;
 	uint8_t id[IMAGE_ID_SIZE];
-	bool was_paused; /* it stays so where this fails */
+	bool was_paused; /* when this began: it stays so where this fails */
+	bool was_held;   /* by its user, when it was to stand still for the last pages */
 	bool holds;
 
 	enum outgoing_phase phase;
@@ -78,17 +80,25 @@ static uint64_t ram_pages(const struct outgoing *outgoing)
 
 /* ---- Ends ---- */
 
+/* As if it had never been held. */
+static void let_go(struct outgoing *outgoing)
+{
+	outgoing->holds = false;
+	if (outgoing->was_held)
+		return;
+	outgoing->vm->is_held = false;
+	if (!outgoing->was_paused)
+		vm_resume(outgoing->vm);
+}
+
 static void over(struct outgoing *outgoing, enum outgoing_result result)
 {
 	outgoing->phase = OUTGOING_OVER;
 	outgoing->result = result;
 	if (outgoing->paused_us != 0)
-		outgoing->numbers.downtime_us = (uint64_t)(channel_now_us() - outgoing->paused_us);
-	if (result == OUTGOING_FAILED && outgoing->holds) {
-		outgoing->holds = false;
-		if (!outgoing->was_paused)
-			vm_resume(outgoing->vm);
-	}
+		outgoing->numbers.downtime_us = (uint64_t)(now_us() - outgoing->paused_us);
+	if (result == OUTGOING_FAILED && outgoing->holds)
+		let_go(outgoing);
 	/* The other side learns it by the connection's end at the latest. */
 	channel_close(&outgoing->channel);
 }
@@ -324,7 +334,7 @@ static int begin_round(struct outgoing *outgoing)
 	outgoing->counts = (struct wire_round){ 0 };
 	outgoing->numbers.round_done = 0;
 	outgoing->numbers.round_todo = pages_count(&outgoing->told);
-	outgoing->round_us = channel_now_us();
+	outgoing->round_us = now_us();
 	outgoing->round_bytes = outgoing->channel.bytes_out;
 	return 0;
 }
@@ -354,11 +364,13 @@ static bool has_event(struct vm *vm)
 /* The guest is to stand still from now on.  What it has to report is its owner's first: then it runs on. */
 static bool hold(struct outgoing *outgoing)
 {
-	int64_t now_us = channel_now_us();
+	int64_t paused_us = now_us();
 	vm_pause(outgoing->vm);
 	if (has_event(outgoing->vm))
 		return false;
-	outgoing->paused_us = now_us;
+	outgoing->was_held = outgoing->vm->is_held;
+	vm_hold(outgoing->vm);
+	outgoing->paused_us = paused_us;
 	outgoing->holds = true;
 	return true;
 }
@@ -377,7 +389,7 @@ static int begin_last(struct outgoing *outgoing)
 /* What the round that has arrived says of the bandwidth; how long it took, in seconds. */
 static double measure_round(struct outgoing *outgoing)
 {
-	double seconds = (double)(channel_now_us() - outgoing->round_us + 1) / SECOND_US;
+	double seconds = (double)(now_us() - outgoing->round_us + 1) / SECOND_US;
 	uint64_t bytes = outgoing->channel.bytes_out - outgoing->round_bytes, limit = outgoing->options.bandwidth;
 	if (bytes >= MEASURED_MIN || outgoing->numbers.bandwidth == 0)
 		outgoing->numbers.bandwidth = (uint64_t)((double)bytes / seconds) + 1;
@@ -551,7 +563,7 @@ static int receive(struct outgoing *outgoing)
 	while (status > 0 && outgoing->phase != OUTGOING_OVER) {
 		status = channel_receive(&outgoing->channel, &message, &outgoing->error);
 		if (status > 0) {
-			outgoing->active_us = channel_now_us();
+			outgoing->active_us = now_us();
 			status = take_message(outgoing, &message) < 0 ? -1 : 1;
 		}
 	}
@@ -588,7 +600,7 @@ static int send_some(struct outgoing *outgoing, size_t *ret_sent)
 	struct error cut;
 	int status = channel_send(&outgoing->channel, ret_sent, &cut);
 	if (*ret_sent > 0)
-		outgoing->active_us = channel_now_us();
+		outgoing->active_us = now_us();
 	if (status < 0 && receive(outgoing) == 0) /* it may have said why before it went */
 		outgoing->error = outgoing->phase == OUTGOING_OVER ? outgoing->error : cut;
 	return status;
@@ -603,7 +615,7 @@ static int64_t patience_us(const struct outgoing *outgoing)
 
 static void check_idle(struct outgoing *outgoing)
 {
-	if (outgoing->phase == OUTGOING_OVER || channel_now_us() - outgoing->active_us < patience_us(outgoing))
+	if (outgoing->phase == OUTGOING_OVER || now_us() - outgoing->active_us < patience_us(outgoing))
 		return;
 	error_set(&outgoing->error, ERROR_IO, "nothing came from the target for %.1f s",
 		  (double)patience_us(outgoing) / SECOND_US);
@@ -657,12 +669,12 @@ static int create_sets(struct outgoing *outgoing, struct error *err)
 
 static int describe(struct outgoing *outgoing, struct error *err)
 {
-	int64_t start_us = channel_now_us();
+	int64_t start_us = now_us();
 	vm_pause(outgoing->vm);
 	int status = take_state(outgoing, err);
 	if (!outgoing->was_paused)
 		vm_resume(outgoing->vm);
-	outgoing->numbers.description_us = (uint64_t)(channel_now_us() - start_us);
+	outgoing->numbers.description_us = (uint64_t)(now_us() - start_us);
 	return status;
 }
 
@@ -680,7 +692,7 @@ static int begin(struct outgoing *outgoing, struct error *err)
 		return status;
 	say_hello(outgoing);
 	outgoing->numbers.ram_size = ram_pages(outgoing) * MEMORY_PAGE;
-	outgoing->active_us = channel_now_us();
+	outgoing->active_us = now_us();
 	return 0;
 }
 
@@ -705,7 +717,7 @@ int outgoing_begin(struct outgoing **ret, struct vm *vm, struct track *track, in
 		outgoing->options.downtime_us = OUTGOING_DOWNTIME_US;
 	if (options->rounds_max == 0)
 		outgoing->options.rounds_max = OUTGOING_ROUNDS_MAX;
-	outgoing->was_paused = vm->pause_wanted && !has_event(vm);
+	outgoing->was_paused = vm->is_held || (vm->pause_wanted && !has_event(vm));
 	outgoing->result = OUTGOING_FAILED;
 	status = begin(outgoing, err);
 	if (status < 0) {
@@ -733,6 +745,14 @@ int outgoing_cancel(struct outgoing *outgoing, struct error *err)
 	return 0;
 }
 
+void outgoing_give_up(struct outgoing *outgoing)
+{
+	if (outgoing->phase == OUTGOING_OVER)
+		return;
+	error_set(&outgoing->error, ERROR_USAGE, "given up");
+	broken(outgoing);
+}
+
 enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct error *err)
 {
 	if (outgoing->result != OUTGOING_MOVED && err != NULL)
@@ -756,10 +776,7 @@ void outgoing_free(struct outgoing *outgoing)
 {
 	if (outgoing == NULL)
 		return;
-	if (outgoing->phase != OUTGOING_OVER) {
-		error_set(&outgoing->error, ERROR_USAGE, "given up");
-		broken(outgoing);
-	}
+	outgoing_give_up(outgoing);
 	channel_close(&outgoing->channel);
 	if (outgoing->track == NULL)
 		dirty_free(outgoing->dirty);

@@ -35,9 +35,10 @@ enum outgoing_phase {
 const char *outgoing_phase_name(enum outgoing_phase phase);
 
 enum outgoing_result {
-	OUTGOING_MOVED,    /* the target runs it */
-	OUTGOING_FAILED,   /* it is the source's, and is as it was before: running, or paused */
-	OUTGOING_IN_DOUBT, /* COMMIT was sent and no answer came: it stands still here, and may run there */
+	OUTGOING_MOVED,  /* the target runs it */
+	OUTGOING_FAILED, /* it is the source's, and is as it was before: running, or paused */
+	/* COMMIT was sent and no answer came: it is held here, until its user releases it, and may run there. */
+	OUTGOING_IN_DOUBT,
 };
 
 struct outgoing_numbers {
@@ -71,12 +72,15 @@ void outgoing_wants(const struct outgoing *outgoing, struct pollfd ret[2], int *
  */
 bool outgoing_step(struct outgoing *outgoing);
 
-/* Is the machine paused by it?  Then its owner must not resume it. */
+/* Is the machine paused by it (vm_hold())?  Then nobody must release it. */
 bool outgoing_holds(const struct outgoing *outgoing);
 
 /* Gives it up: the guest goes on here.  ERROR_USAGE where it is too late for that: COMMIT is on its way, or it is over.
  */
 int outgoing_cancel(struct outgoing *outgoing, struct error *err);
+
+/* Ends one that is not over: it is cancelled, or in doubt.  Does nothing to one that is. */
+void outgoing_give_up(struct outgoing *outgoing);
 
 /* Of one that is over; *err says why it failed or is in doubt. */
 enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct error *err);
@@ -86,7 +90,7 @@ const char *outgoing_remarks(const struct outgoing *outgoing);
 
 void outgoing_numbers(const struct outgoing *outgoing, struct outgoing_numbers *ret);
 
-/* Ends it: one that is not over is cancelled, or in doubt.  Takes NULL. */
+/* As outgoing_give_up(), and frees it.  Takes NULL. */
 void outgoing_free(struct outgoing *outgoing);
 
 #endif

@@ -20,8 +20,8 @@ struct command {
 	int (*run)(const struct options *options, int *ret_status, struct error *err);
 };
 
-extern const struct command command_run, command_roundtrip, command_restore, command_compare, command_inspect,
-	command_verify, command_check, command_flatten, command_host, command_guests, command_ctl;
+extern const struct command command_run, command_roundtrip, command_restore, command_receive, command_compare,
+	command_inspect, command_verify, command_check, command_flatten, command_host, command_guests, command_ctl;
 
 /* Prints "stasis: ..." on standard error. */
 void message(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -6,8 +6,8 @@
 #include "crash.h"
 
 static const struct command *const commands[] = {
-	&command_run,   &command_roundtrip, &command_restore, &command_compare, &command_inspect, &command_verify,
-	&command_check, &command_flatten,   &command_host,    &command_guests,  &command_ctl,
+	&command_run,    &command_roundtrip, &command_restore, &command_receive, &command_compare, &command_inspect,
+	&command_verify, &command_check,     &command_flatten, &command_host,    &command_guests,  &command_ctl,
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -28,6 +28,7 @@ enum option_group {
 	OPTIONS_TIME = 1024,    /* restore: what its steps take */
 	OPTIONS_CONTROL = 2048, /* whatever can be controlled by a socket */
 	OPTIONS_CTL = 4096,     /* the client of that socket */
+	OPTIONS_URI = 8192,     /* whatever connects to another host */
 };
 
 /* When a snapshot is taken. */
@@ -72,6 +73,7 @@ struct options {
 	struct restore_options restore;
 	bool copy, verify_memory;
 	bool insecure_tcp;
+	bool stdout_is_taken; /* set by a command: the console goes to standard error */
 	uint64_t downtime_us, bandwidth, rounds; /* of a migration; 0: the defaults */
 	bool trace_io, trace_time, json, raw, no_sandbox;
 	uint64_t console_wait_us; /* how long a reader of the console may take nothing */

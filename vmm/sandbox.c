@@ -62,8 +62,9 @@ static const uint16_t creating[] = {
 	SYS_fcntl,  SYS_dup,      SYS_sysinfo,    SYS_sync_file_range,
 };
 
-/* What making a machine of a snapshot uses besides both. */
-static const uint16_t restoring[] = { SYS_eventfd2, SYS_sysinfo };
+/* What making a machine of a snapshot uses besides both, and of one that migrates here: it gets RAM, and its connection
+ * is closed properly. */
+static const uint16_t restoring[] = { SYS_eventfd2, SYS_sysinfo, SYS_memfd_create, SYS_ftruncate, SYS_shutdown };
 
 /* What clients of the control socket need besides: to be taken, and to hand over descriptors. */
 static const uint16_t controlled[] = { SYS_accept4, SYS_recvmsg };

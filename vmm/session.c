@@ -142,7 +142,7 @@ static int open_files(struct session *session, struct error *err)
 	}
 	int status = console_open(&session->messages, STDERR_FILENO, options->console_wait_us, err);
 	session->console = session->messages;
-	if (status == 0 && !to_stdout)
+	if (status == 0 && !to_stdout && !options->stdout_is_taken)
 		status = console_open(&session->console, STDOUT_FILENO, options->console_wait_us, err);
 	if (status < 0 || options->control == NULL)
 		return status;
@@ -210,7 +210,7 @@ void session_confine(struct session *session)
 	session->sandbox_job = worker_do(&session->worker, enter_sandbox, session);
 }
 
-static int wait_for_sandbox(struct session *session, struct error *err)
+int session_wait_confined(struct session *session, struct error *err)
 {
 	if (!session->is_confined)
 		return 0;
@@ -218,6 +218,12 @@ static int wait_for_sandbox(struct session *session, struct error *err)
 	if (session->sandbox_status < 0)
 		*err = session->sandbox_error;
 	return session->sandbox_status;
+}
+
+void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err), void *context)
+{
+	session->ready = ready;
+	session->ready_context = context;
 }
 
 void session_free(struct session *session)
@@ -498,6 +504,12 @@ static void control(void *context)
 	terminal_close(&session->terminal);
 }
 
+static int call_ready(void *context, struct error *err)
+{
+	const struct session *session = ((const struct run *)context)->session;
+	return session->ready != NULL ? session->ready(session->ready_context, err) : 0;
+}
+
 int session_run(struct session *session, struct vm *vm, int *ret_status, struct error *err)
 {
 	struct run run = { .session = session };
@@ -511,11 +523,11 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 		status = rewind_create(&session->rewind, vm, err);
 	if (status == 0) {
 		session_confine(session);
-		status = wait_for_sandbox(session, err);
+		status = session_wait_confined(session, err);
 	}
 	session_step(session, "enter", "sandbox");
 	if (status == 0)
-		status = vm_run(vm, &session->worker, control, &run, err);
+		status = vm_run(vm, &session->worker, call_ready, control, &run, err);
 	if (status == 0 && run.status < 0) {
 		*err = run.error;
 		status = run.status;

@@ -27,6 +27,15 @@ struct worker *session_worker(struct session *session);
  */
 void session_confine(struct session *session);
 
+/* Waits until the process is confined, where session_confine() was called; an error says why it is not. */
+int session_wait_confined(struct session *session, struct error *err);
+
+/*
+ * Has session_run() call ready() last of all before the machine runs, when nothing else can fail any more; where it
+ * fails, the machine does not run.
+ */
+void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err), void *context);
+
 /* Notes a step for --trace-time; session_vm_ops does so with the machine's own. */
 void session_step(struct session *session, const char *what, const char *name);
 

@@ -78,6 +78,8 @@ struct session {
 	struct pauses pauses;
 	struct error failure; /* what a request broke: the session ends with it */
 
+	int (*ready)(void *context, struct error *err); /* session_set_ready(), or NULL */
+	void *ready_context;
 	bool is_over, is_quit;
 	int status;
 	struct worker worker;

@@ -47,7 +47,11 @@ static int find_path(const char *uri, const char *path, struct place *ret, struc
 	return 0;
 }
 
-/* A socket that nobody listens on any more is in the way; anything else is somebody's. */
+/*
+ * A socket that nobody listens on any more is in the way; anything else is somebody's.  A datagram socket that connects
+ * to it disturbs nobody: it is refused where no process has that socket, and has the wrong type where one has
+ * (net/unix/af_unix.c, unix_find_bsd()).
+ */
 static int remove_stale(const char *uri, const struct place *place, struct error *err)
 {
 	const char *path = place->address.un.sun_path;
@@ -56,7 +60,7 @@ static int remove_stale(const char *uri, const struct place *place, struct error
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(err, ERROR_USAGE, "%s: there is something else than a socket; name another path", uri);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int result = fd < 0 ? -1 : connect(fd, &place->address.any, place->size);
 	int why = errno;
 	if (fd >= 0)

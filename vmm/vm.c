@@ -255,7 +255,8 @@ static void do_control(void *arg)
 	stop(control->vm);
 }
 
-int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), void *context, struct error *err)
+int vm_run(struct vm *vm, struct worker *worker, int (*ready)(void *context, struct error *err),
+	   void (*run)(void *context), void *context, struct error *err)
 {
 	struct control control = { .vm = vm, .run = run, .context = context };
 	sigset_t signals;
@@ -266,6 +267,11 @@ int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), voi
 		status = vcpu_adopt(&vm->vcpus[0], &signals, err);
 	if (status < 0)
 		return status;
+	status = ready != NULL ? ready(context, err) : 0;
+	if (status < 0) {
+		vcpu_release(&vm->vcpus[0], &signals);
+		return status;
+	}
 	vm_resume(vm); /* before run() may pause it */
 	unsigned job = worker_do(worker, do_control, &control);
 	vcpu_run(&vm->vcpus[0]);

@@ -166,10 +166,12 @@ int vm_start(struct vm *vm, struct error *err);
 
 /*
  * Lets the machine go on, with the calling thread as vCPU 0's, and run() as a job of the worker; when run()
- * returns, the vCPUs stop, and vm_run() returns.  So a machine that was restored runs at once, where its state is in
+ * returns, the vCPUs stop, and vm_run() returns.  ready(), which may be NULL, is called when nothing else can fail any
+ * more; where it fails, the machine does not run.  So a machine that was restored runs at once, where its state is in
  * the CPU's caches, and no thread has to wake up for it.
  */
-int vm_run(struct vm *vm, struct worker *worker, void (*run)(void *context), void *context, struct error *err);
+int vm_run(struct vm *vm, struct worker *worker, int (*ready)(void *context, struct error *err),
+	   void (*run)(void *context), void *context, struct error *err);
 
 /*
  * Instead of vm_start(), for a machine of one vCPU: it runs in the calling thread, in vm_run_here(), which saves the

@@ -210,8 +210,7 @@ struct vm *image_restore_with(const struct image *image, const struct restore_op
 	int kvm_fd = kvm_open(&err);
 	ck_assert_int_ge(kvm_fd, 0);
 	image_clone(image, &copy);
-	int status =
-		restore_image(&copy, kvm_fd, options, plan, nr_steps, &machine_vm_ops, console, report, &vm, &err);
+	int status = restore_image(&copy, kvm_fd, options, plan, nr_steps, &machine_vm_ops, console, report, &vm, &err);
 	image_done(&copy);
 	if (status < 0 && status != -ERROR_DIFFERENT)
 		ck_abort_msg("restoring: %s", err.text);

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/now.h"
+
 #define MIGRATION_MS 60000 /* for one migration, on the slowest host */
 #define LOOK_NS      2000000
 
@@ -65,9 +67,7 @@ struct vm *target_end(struct target *target)
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return now_us() / 1000;
 }
 
 struct vm *boot_running(const struct machine_kind *kind, const char *command_line)
