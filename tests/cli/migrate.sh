@@ -1,0 +1,125 @@
+# Moves between processes: by each kind of connection, of guests that verify themselves, to and fro.
+# STASIS_MOVES: how often the last of them moves.
+. "$(dirname "$0")/lib.sh"
+need_kvm
+moves=${STASIS_MOVES:-6}
+nr=0 # of the process that has the machine: its control socket is $work/control.NR
+
+wait_for() { # wait_for SOCKET
+	for _ in $(seq 400); do
+		[ ! -S "$1" ] || return
+		sleep 0.05
+	done
+}
+
+# Starts a source of that guest; what the processes print is in $work/out.NR and $work/err.NR.
+source_of() {
+	nr=0
+	"$stasis" run --mem 8M --control "$work/control.0" "$@" </dev/null >"$work/out.0" 2>"$work/err.0" &
+	has=$!
+	wait_for "$work/control.0"
+}
+
+receiver() { # receiver URI OPTION...: the next process
+	"$stasis" receive --control "$work/control.$((nr + 1))" "$@" </dev/null >"$work/out.$((nr + 1))" \
+		2>"$work/err.$((nr + 1))" &
+	next=$!
+}
+
+# The machine goes to the receiver, and its process ends well.
+moves_to() { # moves_to URI OPTION...
+	expect 0 timeout 60 "$stasis" ctl "$work/control.$nr" migrate "$@"
+	prints '^moved to .*: .* MiB for 8.0 MiB of RAM in [0-9]+ rounds, guest paused for [0-9.]+ ms$'
+	wait "$has"
+	ended=$?
+	check "the source ended with $ended" [ "$ended" -eq 0 ]
+	has=$next
+	nr=$((nr + 1))
+}
+
+quit() {
+	expect 0 "$stasis" ctl "$work/control.$nr" quit
+	wait "$has"
+}
+
+# All that was printed is 0, 1, 2, ... without a gap.
+counted() {
+	cat $(seq -f "$work/out.%g" 0 "$nr") >"$work/all"
+	check "$(tr '\n' ' ' <"$work/all")" [ "$(tr '\n' ' ' <"$work/all")" = "$(seq -s ' ' 0 $(($(wc -l <"$work/all") - 1))) " ]
+}
+
+source_of --guest counter
+receiver "unix:$work/in"
+wait_for "$work/in"
+moves_to "unix:$work/in"
+check 'the socket is still there' [ ! -e "$work/in" ]
+last='ctl migrate exec:stasis receive -'
+expect 0 "$stasis" ctl "$work/control.1" migrate \
+	"exec:exec $stasis receive - --control $work/control.2 2>$work/out.2" --verify-memory
+wait "$has"
+nr=2
+wait_for "$work/control.2"
+sleep 0.3
+expect 0 "$stasis" ctl "$work/control.2" quit
+counted
+
+# A port that is free.
+source_of --guest counter --irqchip split
+port=$((20000 + $$ % 20000))
+receiver "tcp:localhost:$port"
+sleep 0.5
+moves_to "tcp:127.0.0.1:$port"
+sleep 0.3
+quit
+counted
+
+# A guest that comes to its end at the target, which ends with its status; together they print what it prints at home.
+expect 1 "$stasis" run --mem 8M --guest memory --append 'rounds=60 delay=10'
+cp "$out" "$work/home"
+source_of --guest memory --append 'rounds=60 delay=10'
+receiver "unix:$work/in"
+wait_for "$work/in"
+moves_to "unix:$work/in"
+wait "$has"
+ended=$?
+check "the guest ended with $ended" [ "$ended" -eq 1 ]
+cat "$work/out.0" "$work/out.1" >"$work/all"
+check 'it printed something else than at home' cmp -s "$work/home" "$work/all"
+
+# The receiver goes away in the middle: the guest goes on here.
+source_of --guest memory --append 'rounds=0 pages=1000 delay=1'
+receiver "unix:$work/in"
+wait_for "$work/in"
+sleep 0.3
+"$stasis" ctl "$work/control.0" migrate "unix:$work/in" --bandwidth 1M >"$out" 2>"$err" &
+client=$!
+sleep 0.5
+kill "$next"
+wait "$next"
+last='ctl migrate, and the receiver is killed'
+wait "$client"
+check 'it did not fail' [ $? -ne 0 ]
+complains_once 'migration to unix:.*the connection to the other side'
+expect 0 "$stasis" ctl "$work/control.0" status
+prints '^machine: running$'
+# And it can still move.
+receiver "unix:$work/in"
+wait_for "$work/in"
+moves_to "unix:$work/in" --verify-memory
+quit
+
+# To and fro, with four vCPUs: each round verifies what the last one wrote.
+source_of --guest memory-smp --cpus 4 --append 'rounds=0 pages=64 delay=1'
+for _ in $(seq "$moves"); do
+	receiver "unix:$work/in"
+	wait_for "$work/in"
+	moves_to "unix:$work/in" --verify-memory
+	rm -f "$work/err.$((nr - 1))"
+done
+sleep 0.3
+expect 0 "$stasis" ctl "$work/control.$nr" status
+prints '^machine: running$'
+quit
+cat $(seq -f "$work/out.%g" 0 "$nr") | grep '^round' | cut -d ' ' -f 2 >"$work/rounds"
+check 'a round is missing' [ "$(tr '\n' ' ' <"$work/rounds")" = "$(seq -s ' ' 0 $(($(wc -l <"$work/rounds") - 1))) " ]
+finish
