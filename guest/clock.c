@@ -1,14 +1,14 @@
 /*
- * clock: all CPUs watch the clocks that there are: the TSC, KVM's clock where CPUID tells of one, and the time of day that
- * KVM makes of it.  None may go back on any CPU, nor stand behind what another CPU has read before where KVM says that
- * they are the same on all.
+ * clock: all CPUs watch the clocks that there are: the TSC, KVM's clock where CPUID tells of one, and the time of day
+ * that KVM makes of it.  None may go back on any CPU, nor stand behind what another CPU has read before where KVM says
+ * that they are the same on all.
  *
  * Each of the three checkpoints comes while an alarm is set, a minute and more away: the local APIC's timer, that timer
  * periodic, a TSC deadline.  Behind the checkpoint the alarm must have rung if the clocks went on by so much, and
  * must not have rung otherwise.
  *
- * Command line: delay=MS is how long the clocks are watched before each checkpoint, start=MS how long before the first one
- * in addition; gaps: prints how far each clock went on over each checkpoint, in us.
+ * Command line: delay=MS is how long the clocks are watched before each checkpoint, start=MS how long before the first
+ * one in addition; gaps: prints how far each clock went on over each checkpoint, in us.
  */
 #include "lib.h"
 #include "smp.h"
@@ -18,11 +18,11 @@
 #define VECTOR_ALARM 0x30
 #define SETTLE_US    5000 /* in which an alarm that is not to ring, or not twice, would */
 
-#define US_PER_S     1000000ull
-#define NS_PER_US    1000ull
-#define NS_PER_S     1000000000ull
-#define KHZ_DEFAULT  2000000
-#define TRIES_MAX    1000 /* of a read that KVM comes in between of */
+#define US_PER_S    1000000ull
+#define NS_PER_US   1000ull
+#define NS_PER_S    1000000000ull
+#define KHZ_DEFAULT 2000000
+#define TRIES_MAX   1000 /* of a read that KVM comes in between of */
 
 /* ---- KVM's clock (Linux, Documentation/virt/kvm/x86/msr.rst and cpuid.rst) ---- */
 
@@ -52,9 +52,9 @@ struct wall_clock {
 };
 
 /*
- * Where a host does not trust its TSC, KVM reads two clocks of the host for each CPU by itself, and may lose the host's CPU
- * between the two; and each CPU's TSC goes its own way (arch/x86/kvm/x86.c, kvm_arch_vcpu_load()).  The time of day is
- * set by people and by NTP.
+ * Where a host does not trust its TSC, KVM reads two clocks of the host for each CPU by itself, and may lose the host's
+ * CPU between the two; and each CPU's TSC goes its own way (arch/x86/kvm/x86.c, kvm_arch_vcpu_load()).  The time of day
+ * is set by people and by NTP.
  */
 #define UNSTABLE_SLACK_NS (100000 * NS_PER_US)
 #define WALL_SLACK_NS     NS_PER_S
@@ -237,7 +237,8 @@ static uint64_t tsc_us(uint64_t ticks)
 	return ticks / khz * 1000 + ticks % khz * 1000 / khz;
 }
 
-/* The time of day across a checkpoint: what was asked for before stands as it was; asked again, it has not gone back. */
+/* The time of day across a checkpoint: what was asked for before stands as it was; asked again, it has not gone back.
+ */
 static uint64_t wall_gap_us(uint64_t before_ns, const struct wall_clock *asked)
 {
 	expect("time of day at the beginning, s", wall_clock.seconds, asked->seconds);

@@ -1,5 +1,6 @@
 #include "outgoing.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ static const char *const phase_names[OUTGOING_PHASES] = {
 
 const char *outgoing_phase_name(enum outgoing_phase phase)
 {
+	assert(phase < OUTGOING_PHASES);
 	return phase_names[phase];
 }
 
@@ -458,7 +460,7 @@ static int next_round(struct outgoing *outgoing)
 static int unexpected(struct outgoing *outgoing, const struct wire_message *message)
 {
 	return error_set(&outgoing->error, ERROR_DATA, "the target said %s, which has no place here (%s)",
-			 wire_type_name(message->type), phase_names[outgoing->phase]);
+			 wire_type_name(message->type), outgoing_phase_name(outgoing->phase));
 }
 
 static int start_dirty_log(struct outgoing *outgoing)

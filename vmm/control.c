@@ -273,12 +273,14 @@ static struct client **find_place(struct control *control)
 static void take_client(struct control *control)
 {
 	struct error err;
+	/* cppcheck-suppress nullPointer ; nobody asks for the address */
 	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		control->is_deaf = errno != EAGAIN && errno != EINTR && errno != ECONNABORTED;
 		return;
 	}
-	struct client *client = make_client(fd), **place = find_place(control);
+	struct client *client = make_client(fd);
+	struct client **place = find_place(control);
 	if (client == NULL) {
 		close(fd);
 		return;

@@ -73,7 +73,7 @@ struct options {
 	struct restore_options restore;
 	bool copy, verify_memory;
 	bool insecure_tcp;
-	bool stdout_is_taken; /* set by a command: the console goes to standard error */
+	bool stdout_is_taken;                    /* set by a command: the console goes to standard error */
 	uint64_t downtime_us, bandwidth, rounds; /* of a migration; 0: the defaults */
 	bool trace_io, trace_time, json, raw, no_sandbox;
 	uint64_t console_wait_us; /* how long a reader of the console may take nothing */

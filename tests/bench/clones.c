@@ -3,8 +3,8 @@
  *
  *   clones time|pss|private N COMMAND...
  *
- * Prints, of all machines together, the median: microseconds from its start to its first byte; its share of memory, KiB,
- * where a page that n processes have counts an nth (Pss of smaps_rollup); or what it has alone.
+ * Prints, of all machines together, the median: microseconds from its start to its first byte; its share of memory,
+ * KiB, where a page that n processes have counts an nth (Pss of smaps_rollup); or what it has alone.
  */
 #include <errno.h>
 #include <signal.h>
