@@ -21,7 +21,7 @@
 #include "vmm/io.h"
 #include "vmm/now.h"
 
-#define PATIENCE_US 1500000 /* of both sides: a message that is lost is missed after that */
+#define PATIENCE_US 1000000 /* of both sides: a message that is lost is missed after that */
 #define REPORT_MS   60000
 #define RUNS_LINES  2 /* that a machine prints which runs */
 #define STILL_NS    20000000
@@ -110,7 +110,7 @@ static void be_source(int data, int control)
 	else
 		check_still(control, vm);
 	if (read(control, &byte, 1) == 1 && byte == RESUME) {
-		vm_resume(vm);
+		vm_release(vm);
 		check_runs(control, vm);
 	}
 	_exit(EXIT_SUCCESS);

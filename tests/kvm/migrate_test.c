@@ -298,7 +298,7 @@ static bool cancel_in(struct vm *vm, struct track *track, enum outgoing_phase ph
 	ck_assert_int_eq(outgoing_drive(outgoing, vm, &err), OUTGOING_MOVED);
 	outgoing_free(outgoing);
 	machine_free(target_end(&target));
-	vm_resume(vm); /* a second life, for the next try */
+	vm_release(vm); /* a second life, for the next try */
 	return numbers.phase == phase;
 }
 
