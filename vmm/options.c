@@ -445,7 +445,7 @@ static const struct {
 	{ "copy", NULL, OPTIONS_MEMORY, set_copy, "read and check RAM instead of mapping FILE, which may then change or go" },
 	{ "downtime", "TIME", OPTIONS_CTL, set_downtime, "migrate: how long the guest may stand still (default 100ms)" },
 	{ "bandwidth", "SIZE", OPTIONS_CTL, set_bandwidth, "migrate: send no more bytes a second (default: no limit)" },
-	{ "rounds", "N", OPTIONS_CTL, set_rounds, "migrate: after so many rounds, let the guest stand still (default 30)" },
+	{ "rounds", "N", OPTIONS_CTL, set_rounds, "migrate: give it up where so many rounds are not enough (default 30)" },
 	{ "insecure-tcp", NULL, OPTIONS_URI, set_insecure_tcp,
 	  "let tcp: go to other hosts, unencrypted and without asking who is there" },
 	{ "verify-memory", NULL, OPTIONS_MEMORY | OPTIONS_CTL, set_verify_memory, "check all of RAM before the guest runs" },

@@ -28,7 +28,7 @@ static const char *machine_word(const struct session *session)
 {
 	return session->is_over       ? "ended"
 	       : session->is_in_doubt ? "in-doubt"
-	       : session->vm->is_held ? "paused"
+	       : session->is_paused   ? "paused"
 				      : "running";
 }
 
@@ -238,6 +238,7 @@ static int do_stats(struct call *call, struct error *err)
 static int do_pause(struct call *call, struct error *err)
 {
 	(void)err;
+	call->session->is_paused = true;
 	vm_hold(call->session->vm);
 	succeed(call);
 	json_string(&call->json, "machine", machine_word(call->session));
@@ -249,7 +250,7 @@ static int do_resume(struct call *call, struct error *err)
 	if (session_job_holds(call->session))
 		return error_set(err, ERROR_NOT_NOW, "resume: the migration to %s lets the machine stand still",
 				 call->session->job_target);
-	call->session->is_in_doubt = false;
+	call->session->is_in_doubt = call->session->is_paused = false;
 	vm_release(call->session->vm);
 	succeed(call);
 	json_string(&call->json, "machine", machine_word(call->session));

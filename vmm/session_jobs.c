@@ -190,7 +190,7 @@ static int end_migrating(struct session *session, const char *why, struct job_re
 		session->is_over = true;
 		return 0;
 	}
-	if (came == OUTGOING_IN_DOUBT)
+	if (came == OUTGOING_IN_DOUBT || session->is_paused)
 		vm_hold(session->vm);
 	error_prefix(err, "migration to %s", session->job_target);
 	session_say(session, "%s%s", err->text, came == OUTGOING_FAILED ? "; the guest goes on here" : "");

@@ -59,6 +59,7 @@ struct session {
 	int saved_fd;              /* an eventfd: a snapshot under way is over; -1 where none is wanted */
 	struct saving *saving;     /* the job: a snapshot under way while the guest runs; or NULL */
 	struct outgoing *outgoing; /* the job: a migration; or NULL */
+	bool is_paused;            /* by request: it stays so whatever a job does */
 	bool is_in_doubt;          /* one may have moved the machine: it is held until the user decides */
 	bool is_numbered;          /* a snapshot goes to --snapshot's file */
 	bool is_asked_for;         /* by a client, who wants to know what comes of it */

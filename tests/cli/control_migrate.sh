@@ -1,4 +1,5 @@
-# ctl migrate: what comes of it when it comes to nothing, and what the client refuses by itself.
+# ctl migrate: machines that move, over every kind of connection and under load; what comes of it when it comes to nothing;
+# and when nobody knows what came of it.
 . "$(dirname "$0")/lib.sh"
 need_kvm
 need python3
@@ -9,6 +10,17 @@ for _ in $(seq 200); do
 	[ ! -S "$socket" ] || break
 	sleep 0.05
 done
+# The guest counts on: no number is missing, and none comes twice.  Its last line may be cut by its end.
+counted() { # counted FILE...: its console, one part behind the other
+	for counted in "$@"; do
+		cat "$work/$counted"
+	done | grep -v '^stasis: ' >"$work/counted" # a console on standard error has messages, too
+	nr_lines=$(wc -l <"$work/counted")
+	head -n "$nr_lines" "$work/counted" >"$out"
+	seq 0 $((nr_lines - 1)) >"$work/wanted"
+	check "not counted on by $*" cmp -s "$work/wanted" "$out"
+}
+
 refused() { # refused STATUS TEXT ARGUMENT...
 	refused_status=$1 refused_text=$2
 	shift 2
@@ -39,6 +51,128 @@ done
 expect 0 python3 "$(dirname "$0")/control_migrate.py" "$socket"
 [ "$status" -eq 0 ] || kill "$pid"
 wait "$pid"
-numbers=$(tr '\n' ' ' <"$work/console")
-check "the guest was disturbed: $numbers" [ "$numbers" = "$(seq -s ' ' 0 $(($(wc -l <"$work/console") - 1))) " ]
+counted console
+
+# ---- Moves ----
+
+# await FILE: that stands there
+await() {
+	for _ in $(seq 400); do
+		[ ! -e "$1" ] || return 0
+		sleep 0.05
+	done
+	check "there is no $1" false
+}
+runs() { # runs NAME GUEST-OPTION...: a machine that is controlled at $work/NAME
+	runs_name=$1
+	shift
+	"$stasis" run "$@" --control "$work/$runs_name" </dev/null >"$work/$runs_name.out" 2>"$work/$runs_name.err" &
+	await "$work/$runs_name"
+}
+receives() { # receives NAME URI: one that takes a machine there
+	"$stasis" receive "$2" --control "$work/$1" </dev/null >"$work/$1.out" 2>"$work/$1.err" &
+	await "$work/$1"
+	case $2 in
+	unix:*) await "${2#unix:}" ;;
+	esac
+}
+ctl() { # ctl STATUS NAME REQUEST...
+	ctl_status=$1 ctl_name=$2
+	shift 2
+	expect "$ctl_status" "$stasis" ctl "$work/$ctl_name" "$@"
+}
+moved() { # moved FROM TO: the last request moved it
+	prints "^moved to .*: [0-9.]+ MiB for [0-9.]+ MiB of RAM in [0-9]+ rounds, guest paused for [0-9.]+ ms$"
+	for _ in $(seq 200); do
+		[ -e "$work/$1" ] || break
+		sleep 0.05
+	done
+	check 'the source is still there' [ ! -e "$work/$1" ]
+	check 'the source does not tell' grep -q '^stasis: moved to' "$work/$1.err"
+	ctl 0 "$2" status
+	prints '^machine: running$'
+}
+# By a Unix socket, by TCP, by a command, by two pipes, by a descriptor: one after the other.
+runs a --mem 16M --guest counter
+receives b "unix:$work/there"
+ctl 0 a migrate "unix:$work/there"
+moved a b
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+receives c "tcp:127.0.0.1:$port"
+for _ in $(seq 100); do # nothing but the connection itself tells that it listens
+	expect 0 true
+	"$stasis" ctl "$work/b" migrate "tcp:localhost:$port" --verify-memory --bandwidth 100M --downtime 1s >"$out" 2>"$err"
+	[ $? -eq 74 ] && grep -q refused "$err" || break
+	sleep 0.05
+done
+moved b c
+ctl 0 c migrate "exec:exec '$stasis' receive - --control '$work/d' 2>'$work/d.out'"
+moved c d
+mkfifo "$work/to" "$work/back"
+"$stasis" receive - --control "$work/e" <"$work/to" >"$work/back" 2>"$work/e.out" &
+last='ctl migrate - with two pipes'
+"$stasis" ctl "$work/d" migrate - >"$work/to" <"$work/back" 2>"$err"
+check "status $?" [ $? -eq 0 ]
+ctl 0 e status
+prints '^machine: running$'
+ctl 0 e quit
+wait
+counted a.out b.out c.out d.out e.out
+
+# A paused one runs at its target; one that is tracked is too, and what it has written is not lost.
+runs a --mem 16M --guest counter --incremental
+ctl 0 a snapshot "$work/base" --incremental
+ctl 0 a pause
+receives b "unix:$work/there"
+ctl 0 a migrate "unix:$work/there" --json
+prints '"last":\{"number":2,"kind":"migration","target":"unix:.*"ok":true,"text":"moved to .*"remarks":"'
+ctl 0 b status
+prints '^machine: running$'
+ctl 0 b quit
+wait
+counted a.out b.out
+
+# Under load, with 4 CPUs: to and fro, and the guest finds every page as it was written.
+runs 0 --mem 32M --cpus 4 --guest memory-smp --append 'pages=200 rounds=60'
+from=0
+for to in 1 2 3 4 5; do
+	[ -e "$work/$from" ] || break
+	receives $to "unix:$work/there"
+	ctl 0 $from migrate "unix:$work/there" --verify-memory --downtime 2s
+	from=$to
+done
+wait
+check "it did not move five times" [ "$from" = 5 ]
+last='the last machine of five'
+cp "$work/5.out" "$out"
+prints_last '^memory: all as written$'
+
+# Nobody knows: the answer to the hand-over is lost.  The machine stands still, until somebody decides.
+doubted() { # doubted NAME: in such a way
+	receives b "unix:$work/there"
+	python3 "$(dirname "$0")/control_doubt.py" "$work/between" "$work/there" &
+	await "$work/between"
+	ctl 74 "$1" migrate "unix:$work/between"
+	complains_once 'in doubt: the target was told to run the guest, and did not answer'
+	ctl 0 "$1" status
+	prints '^machine: in-doubt$'
+	before=$(wc -l <"$work/$1.out")
+	sleep 0.4
+	check 'it runs all the same' [ "$(wc -l <"$work/$1.out")" -eq "$before" ]
+	while [ -e "$work/b" ]; do
+		sleep 0.05
+	done
+	check 'it runs there, too' [ ! -s "$work/b.out" ]
+}
+runs a --mem 16M --guest counter
+doubted a
+ctl 0 a resume
+prints '^machine: running$'
+doubted a
+receives b "unix:$work/there"
+ctl 0 a migrate "unix:$work/there"
+moved a b
+ctl 0 b quit
+wait
+counted a.out b.out
 finish
