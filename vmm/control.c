@@ -35,21 +35,25 @@ struct control {
 
 /* ---- The socket ---- */
 
-static int make_address(const char *path, struct sockaddr_un *ret, struct error *err)
+#define PID_SIZE 11 /* bytes of ".PID" */
+
+/* Of the socket, or with ".PID" behind it, so that both fit. */
+static int make_address(const char *path, const char *behind, struct sockaddr_un *ret, struct error *err)
 {
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (path[0] == '\0' || strlen(path) >= sizeof(ret->sun_path))
+	if (path[0] == '\0' || strlen(path) >= sizeof(ret->sun_path) - PID_SIZE)
 		return error_set(err, ERROR_USAGE,
 				 "--control %s: a socket's name has 1 to %zu bytes; a shorter path "
 				 "leads to the same folder perhaps",
-				 path, sizeof(ret->sun_path) - 1);
-	memcpy(ret->sun_path, path, strlen(path));
+				 path, sizeof(ret->sun_path) - PID_SIZE - 1);
+	snprintf(ret->sun_path, sizeof(ret->sun_path), "%s%s", path, behind);
 	return 0;
 }
 
 /* What stands in the way is removed where it is a socket that nobody listens at. */
-static int remove_stale(const char *path, const struct sockaddr_un *address, struct error *err)
+static int remove_stale(const char *path, struct error *err)
 {
+	struct sockaddr_un address;
 	struct stat there;
 	if (lstat(path, &there) < 0)
 		return error_errno(err, ERROR_CREATE, "--control %s", path);
@@ -58,10 +62,11 @@ static int remove_stale(const char *path, const struct sockaddr_un *address, str
 				 "--control %s: something else than a socket stands there; name "
 				 "another file, or remove it",
 				 path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int status = make_address(path, "", &address, err);
+	int fd = status == 0 ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
 	if (fd < 0)
-		return error_errno(err, ERROR_SYSTEM, "--control %s: socket", path);
-	int result = connect(fd, (const struct sockaddr *)address, sizeof(*address)), why = errno;
+		return status < 0 ? status : error_errno(err, ERROR_SYSTEM, "--control %s: socket", path);
+	int result = connect(fd, (const struct sockaddr *)&address, sizeof(address)), why = errno;
 	close(fd);
 	if (result == 0 || why != ECONNREFUSED) /* EAGAIN: its queue is full */
 		return error_set(err, ERROR_CREATE,
@@ -83,32 +88,44 @@ static int bind_private(int fd, const struct sockaddr_un *address)
 	return result;
 }
 
+/* Gives what listens already its name, unless that is taken. */
+static int name_socket(const char *path, const char *temporary, struct error *err)
+{
+	int status = 0, result = link(temporary, path);
+	if (result < 0 && errno == EEXIST) {
+		status = remove_stale(path, err);
+		result = status == 0 ? link(temporary, path) : 0;
+	}
+	if (result < 0)
+		status = error_errno(err, ERROR_CREATE, "--control %s", path);
+	return status;
+}
+
+/* Whoever finds the name finds somebody who listens: the socket has another one before. */
 static int listen_at(struct control *control, struct error *err)
 {
 	struct sockaddr_un address;
 	struct stat ours;
-	int status = make_address(control->path, &address, err);
+	char behind[PID_SIZE + 1];
+	snprintf(behind, sizeof(behind), ".%d", (int)getpid());
+	int status = make_address(control->path, behind, &address, err);
 	if (status < 0)
 		return status;
 	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->fd < 0)
 		return error_errno(err, ERROR_SYSTEM, "--control %s: socket", control->path);
-	int result = bind_private(control->fd, &address);
-	if (result < 0 && errno == EADDRINUSE) {
-		status = remove_stale(control->path, &address, err);
-		if (status < 0)
-			return status;
-		result = bind_private(control->fd, &address);
-	}
-	if (result < 0)
-		return error_errno(err, ERROR_CREATE, "--control %s", control->path);
-	if (lstat(control->path, &ours) == 0) {
+	if (bind_private(control->fd, &address) < 0)
+		return error_errno(err, ERROR_CREATE, "--control %s: binding %s", control->path, address.sun_path);
+	if (listen(control->fd, BACKLOG) < 0 || lstat(address.sun_path, &ours) < 0)
+		status = error_errno(err, ERROR_CREATE, "--control %s: listening", control->path);
+	else
+		status = name_socket(control->path, address.sun_path, err);
+	unlink(address.sun_path);
+	if (status == 0) {
 		control->device = ours.st_dev;
 		control->inode = ours.st_ino;
 	}
-	if (listen(control->fd, BACKLOG) < 0)
-		return error_errno(err, ERROR_CREATE, "--control %s: listen", control->path);
-	return 0;
+	return status;
 }
 
 int control_open(struct control **ret, const char *path, struct error *err)

@@ -22,7 +22,7 @@ completes() { # completes WORDS... -- EXPECTED...: the last word is being typed
 	check "expected something else" [ $? -eq 0 ]
 	complains_nothing
 }
-completes "$stasis" re -- restore
+completes "$stasis" re -- restore receive
 completes "$stasis" ro -- roundtrip
 completes "$stasis" --v -- --version
 completes "$stasis" run --rew -- --rewind-every --rewinds

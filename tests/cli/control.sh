@@ -49,6 +49,7 @@ tells() { # tells TEXT: the machine, on its standard error
 umask 0
 start "$stasis" run --mem 8M --guest counter --control "$socket"
 umask 022
+check 'another name is left' [ "$(ls "$work" | grep -c '^s')" -eq 1 ]
 check 'others could connect' [ "$(stat -c '%a %F' "$socket")" = '600 socket' ]
 ctl 0 status
 prints '^machine: running$'
@@ -141,11 +142,12 @@ ctl 0 status
 echo text >"$work/file"
 expect 73 "$stasis" run --mem 8M --guest hello --control "$work/file"
 complains_once "--control $work/file: something else than a socket stands there"
+check 'a socket is left' [ "$(ls "$work" | grep -c '^\(s\|file\)')" -eq 2 ]
 check 'the file is changed' [ "$(cat "$work/file")" = text ]
 expect 73 "$stasis" run --mem 8M --guest hello --control "$work/no/such"
 complains_once "--control $work/no/such"
 expect 64 "$stasis" run --mem 8M --guest hello --control "$(printf '%0200d' 0)"
-complains_once 'a socket.s name has 1 to 107 bytes'
+complains_once 'a socket.s name has 1 to 96 bytes'
 end
 
 # Nobody listens: the client says so.  A socket that a killed machine left is replaced.

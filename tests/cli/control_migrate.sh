@@ -14,7 +14,7 @@ done
 counted() { # counted FILE...: its console, one part behind the other
 	for counted in "$@"; do
 		cat "$work/$counted"
-	done | grep -v '^stasis: ' >"$work/counted" # a console on standard error has messages, too
+	done | sed '/^stasis: /d' >"$work/counted" # a console on standard error has messages, too
 	nr_lines=$(wc -l <"$work/counted")
 	head -n "$nr_lines" "$work/counted" >"$out"
 	seq 0 $((nr_lines - 1)) >"$work/wanted"
