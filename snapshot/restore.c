@@ -217,11 +217,14 @@ static int make(struct restore *restore, const struct restore_base *base, struct
 		struct error *err)
 {
 	struct cpuid_query *query = base->query;
-	int status = vm_create(&restore->vm, query->kvm_fd, base->vm_fd, image_machine(image), &image->ram, ops,
-			       ops_context, err);
+	int status = vm_create_without_vcpus(&restore->vm, query->kvm_fd, base->vm_fd, image_machine(image),
+					     &image->ram, ops, ops_context, err);
 	if (status < 0)
 		return status;
 	cpuid_query_complete(query);
+	status = vm_create_vcpus(restore->vm, err);
+	if (status < 0)
+		return status;
 	if (restore->options->has_reg_access)
 		restore->vm->reg_access = restore->options->reg_access;
 	image->memory = &restore->vm->memory;

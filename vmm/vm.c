@@ -101,23 +101,6 @@ static int create_irqchip(struct vm *vm, struct error *err)
 	}
 }
 
-static int create_vcpus(struct vm *vm, struct error *err)
-{
-	int run_size = kvm_call_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	if (run_size < (int)sizeof(struct kvm_run))
-		return error_errno(err, ERROR_SYSTEM, "KVM_GET_VCPU_MMAP_SIZE");
-	for (unsigned i = 0; i < vm->machine.nr_vcpus; i++) {
-		int status = vcpu_create(vm, i, (size_t)run_size, err);
-		if (status < 0)
-			return status;
-		uint64_t mcg_cap = vm->machine.mcg_cap;
-		if (mcg_cap != 0 && kvm_call(vm->vcpus[i].fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
-			return error_errno(err, ERROR_DIFFERENT, "vCPU %u: this host's KVM refuses IA32_MCG_CAP 0x%llx",
-					   i, (unsigned long long)mcg_cap);
-	}
-	return 0;
-}
-
 void vm_step(const struct vm *vm, const char *what, const char *name)
 {
 	if (vm->ops->step != NULL)
@@ -148,17 +131,14 @@ static int create(struct vm *vm, struct error *err)
 	vm_step(vm, "create", "slots");
 	if (status == 0)
 		status = create_irqchip(vm, err);
-	vm_step(vm, "create", "controllers");
-	if (status == 0)
-		status = create_vcpus(vm, err);
 	if (status == 0)
 		create_devices(vm);
-	vm_step(vm, "create", "vCPUs");
+	vm_step(vm, "create", "controllers");
 	return status;
 }
 
-int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
-	      const struct vm_ops *ops, void *ops_context, struct error *err)
+int vm_create_without_vcpus(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine,
+			    struct memory *memory, const struct vm_ops *ops, void *ops_context, struct error *err)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	if (vm == NULL) {
@@ -185,6 +165,42 @@ int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *mach
 		return status;
 	}
 	*memory = (struct memory){ 0 };
+	*ret = vm;
+	return 0;
+}
+
+int vm_create_vcpus(struct vm *vm, struct error *err)
+{
+	int run_size = kvm_call_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (run_size < (int)sizeof(struct kvm_run))
+		return error_errno(err, ERROR_SYSTEM, "KVM_GET_VCPU_MMAP_SIZE");
+	for (unsigned i = 0; i < vm->machine.nr_vcpus; i++) {
+		int status = vcpu_create(vm, i, (size_t)run_size, err);
+		if (status < 0)
+			return status;
+		uint64_t mcg_cap = vm->machine.mcg_cap;
+		if (mcg_cap != 0 && kvm_call(vm->vcpus[i].fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
+			return error_errno(err, ERROR_DIFFERENT, "vCPU %u: this host's KVM refuses IA32_MCG_CAP 0x%llx",
+					   i, (unsigned long long)mcg_cap);
+	}
+	vm_step(vm, "create", "vCPUs");
+	return 0;
+}
+
+int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
+	      const struct vm_ops *ops, void *ops_context, struct error *err)
+{
+	struct vm *vm;
+	int status = vm_create_without_vcpus(&vm, kvm_fd, vm_fd, machine, memory, ops, ops_context, err);
+	if (status < 0)
+		return status;
+	status = vm_create_vcpus(vm, err);
+	if (status < 0) {
+		*memory = vm->memory; /* stays the caller's */
+		vm->memory = (struct memory){ 0 };
+		vm_free(vm);
+		return status;
+	}
 	*ret = vm;
 	return 0;
 }

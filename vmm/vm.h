@@ -155,6 +155,11 @@ struct vm {
 int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
 	      const struct vm_ops *ops, void *ops_context, struct error *err);
 
+/* vm_create() in two steps, between which KVM has to wait for nothing any more.  A machine is complete after both. */
+int vm_create_without_vcpus(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine,
+			    struct memory *memory, const struct vm_ops *ops, void *ops_context, struct error *err);
+int vm_create_vcpus(struct vm *vm, struct error *err);
+
 /* Tells a step to the owner (vm_ops.step). */
 void vm_step(const struct vm *vm, const char *what, const char *name);
 
