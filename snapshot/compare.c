@@ -284,9 +284,9 @@ static void compare_page(struct ram_run *run, uint64_t gpa, const uint8_t *a, co
 static uint64_t next_data(const struct memory_region *a, const struct memory_region *b, uint64_t at)
 {
 	uint64_t next = a->range.size, start, end;
-	if (memory_next_data(a, at, &start, &end) && start < next)
+	if (memory_next_data(a, at, next, &start, &end))
 		next = start;
-	if (memory_next_data(b, at, &start, &end) && start < next)
+	if (memory_next_data(b, at, next, &start, &end))
 		next = start;
 	return next & ~(uint64_t)(MEMORY_PAGE - 1);
 }

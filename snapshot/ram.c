@@ -51,10 +51,8 @@ int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 	uint32_t crc = 0;
 	int result = 0;
 	while (at < end && result == 0) {
-		if (!memory_next_data(region, at, &data, &data_end) || data > end)
+		if (!memory_next_data(region, at, end, &data, &data_end))
 			data = data_end = end;
-		if (data_end > end)
-			data_end = end;
 		if (ret_crc != NULL)
 			crc = crc32c(crc32c_of_zeros(crc, data - at), region->hva + data, data_end - data);
 		for (at = data; at < data_end && result == 0; at += MEMORY_PAGE)
@@ -70,7 +68,7 @@ int ram_visit_chunk(const struct memory_region *region, uint64_t chunk,
 void ram_add_data(const struct memory *memory, unsigned region, uint64_t page, uint64_t nr, struct pages *pages)
 {
 	uint64_t at = page * MEMORY_PAGE, end = (page + nr) * MEMORY_PAGE, data, data_end;
-	while (at < end && memory_next_data(&memory->regions[region], at, &data, &data_end) && data < end) {
+	while (memory_next_data(&memory->regions[region], at, end, &data, &data_end)) {
 		at = data_end < end ? align_up(data_end, MEMORY_PAGE) : end;
 		pages_add(pages, region, data / MEMORY_PAGE, at / MEMORY_PAGE - data / MEMORY_PAGE);
 	}

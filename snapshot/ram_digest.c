@@ -67,7 +67,7 @@ uint64_t ram_digest_of(const struct memory *memory)
 	uint64_t sum = 0, start, end;
 	for (unsigned i = 0; i < memory->nr_regions; i++) {
 		const struct memory_region *region = &memory->regions[i];
-		for (uint64_t at = 0; memory_next_data(region, at, &start, &end); at = end) {
+		for (uint64_t at = 0; memory_next_data(region, at, region->range.size, &start, &end); at = end) {
 			start -= start % MEMORY_PAGE;
 			end = align_up(end, MEMORY_PAGE);
 			for (uint64_t page = start; page < end; page += MEMORY_PAGE)

@@ -502,7 +502,7 @@ static int keep_state(struct rewind *rewind, struct error *err)
 static void copy_data(const struct memory_region *from, const struct memory_region *to)
 {
 	uint64_t start, end = 0;
-	while (memory_next_data(from, end, &start, &end))
+	while (memory_next_data(from, end, from->range.size, &start, &end))
 		for (uint64_t at = start; at < end; at += MEMORY_PAGE)
 			if (!bytes_are_zero(from->hva + at, MEMORY_PAGE))
 				memcpy(to->hva + at, from->hva + at, MEMORY_PAGE);

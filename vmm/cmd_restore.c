@@ -50,7 +50,7 @@ static int make_vm(const struct options *options, struct session *session, struc
 	session_step(session, "open", "KVM");
 	if (kvm_fd >= 0) {
 		cpuid_query_start(&query, session_worker(session), kvm_fd);
-		if (!options->incremental) /* which opens files before the guest runs */
+		if (!options->incremental && options->rewind_every == 0) /* which open files before the guest runs */
 			session_confine(session);
 		base.vm_fd = kvm_call_value(kvm_fd, KVM_CREATE_VM, 0); /* where it fails, vm_create() says so */
 	}

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -177,15 +178,88 @@ bool memory_read(const struct memory *memory, uint64_t gpa, void *ret, uint64_t 
 	return true;
 }
 
-bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+/* An entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_SWAPPED (1ull << 62)
+#define PAGEMAP_OF_FILE (1ull << 61)
+#define PAGEMAP_AT_ONCE 512
+
+/* A page of a private mapping that was written is no longer the file's. */
+static bool is_own(uint64_t entry)
 {
-	if (offset >= region->range.size)
+	return (entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 && (entry & PAGEMAP_OF_FILE) == 0;
+}
+
+/* Reads the entries of nr pages; what cannot be told is our own. */
+static void read_pagemap(int fd, const uint8_t *hva, uint64_t *ret_entries, size_t nr)
+{
+	uint64_t place = (uintptr_t)hva / MEMORY_PAGE * sizeof(*ret_entries);
+	size_t size = nr * sizeof(*ret_entries);
+	if (fd < 0 || io_pread_full(fd, ret_entries, size, place) != (ssize_t)size)
+		for (size_t i = 0; i < nr; i++)
+			ret_entries[i] = PAGEMAP_PRESENT;
+}
+
+/* The next run of pages that are our own, from offset on and before limit. */
+static bool next_own(const struct memory_region *region, uint64_t offset, uint64_t limit, uint64_t *ret_start,
+		     uint64_t *ret_end)
+{
+	uint64_t entries[PAGEMAP_AT_ONCE], start = limit, at = offset & ~(uint64_t)(MEMORY_PAGE - 1);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	bool is_over = false;
+	while (at < limit && !is_over) {
+		uint64_t left = (limit - at + MEMORY_PAGE - 1) / MEMORY_PAGE;
+		size_t nr = left < PAGEMAP_AT_ONCE ? (size_t)left : PAGEMAP_AT_ONCE;
+		read_pagemap(fd, region->hva + at, entries, nr);
+		for (size_t i = 0; i < nr && !is_over; i++) {
+			if (is_own(entries[i]) && start == limit)
+				start = at < offset ? offset : at;
+			is_over = start < limit && !is_own(entries[i]);
+			at += is_over ? 0 : MEMORY_PAGE;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	*ret_start = start;
+	*ret_end = at;
+	return start < limit;
+}
+
+/* Of a region that is mapped from files, each of which may have some of it. */
+static bool next_mapped(const struct memory_region *region, uint64_t offset, uint64_t limit, uint64_t *ret_start,
+			uint64_t *ret_end)
+{
+	uint64_t start = limit, end = limit, file_start, file_end;
+	for (const struct mapped_file *file = region->file; file != NULL; file = mapped_file_below(file)) {
+		if (!mapped_file_next_data(file, offset, &file_start, &file_end) || file_start >= start)
+			continue;
+		start = file_start < offset ? offset : file_start;
+		end = file_end;
+	}
+	if (start > offset && next_own(region, offset, start, ret_start, ret_end))
+		return true;
+	*ret_start = start;
+	*ret_end = end;
+	return start < limit;
+}
+
+bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t limit, uint64_t *ret_start,
+		      uint64_t *ret_end)
+{
+	bool has_data = true;
+	if (limit > region->range.size)
+		limit = region->range.size;
+	if (offset >= limit)
 		return false;
-	uint64_t start = offset, end = region->range.size;
-	if (region->fd >= 0 && !io_next_data(region->fd, offset, &start, &end))
+	uint64_t start = offset, end = limit;
+	if (region->fd >= 0)
+		has_data = io_next_data(region->fd, offset, &start, &end) && start < limit;
+	else if (region->file != NULL && mapped_file_shrunk(region->file) == NULL)
+		has_data = next_mapped(region, offset, limit, &start, &end);
+	if (!has_data)
 		return false;
 	*ret_start = start;
-	*ret_end = end < region->range.size ? end : region->range.size;
+	*ret_end = end < limit ? end : limit;
 	return true;
 }
 

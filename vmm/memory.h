@@ -86,11 +86,15 @@ bool memory_write(const struct memory *memory, uint64_t gpa, const void *data, u
 bool memory_read(const struct memory *memory, uint64_t gpa, void *ret, uint64_t size);
 
 /*
- * The next stretch of a region, at or behind offset, that may hold anything but zeros: *ret_start and *ret_end are
- * offsets in the region.  False where there is none.  What it leaves out was never touched, and reading it would take
- * memory.
+ * The next stretch of a region, from offset on and before limit (whole pages), that may hold anything but zeros:
+ * *ret_start and *ret_end are offsets in the region.  False where there is none.  What it leaves out was never touched,
+ * and reading it would take memory.
+ *
+ * Of a region that is mapped from files, that is what they have, and the pages that are this process's own, which
+ * /proc/self/pagemap tells.
  */
-bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
+bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t limit, uint64_t *ret_start,
+		      uint64_t *ret_end);
 
 /* Bytes of RAM (not ROM) below and above 4 GiB. */
 uint64_t memory_ram_low(const struct memory *memory);

@@ -153,7 +153,7 @@ static void memory_clone(const struct memory *memory, struct memory *ret)
 		if (memory_add(ret, &region->range, &err) < 0)
 			ck_abort_msg("%s", err.text);
 		uint64_t start, end = 0;
-		while (memory_next_data(region, end, &start, &end))
+		while (memory_next_data(region, end, region->range.size, &start, &end))
 			memcpy(ret->regions[i].hva + start, region->hva + start, end - start);
 	}
 }

@@ -32,43 +32,72 @@ static void teardown(void)
 START_TEST(untouched_memory_is_no_data)
 {
 	uint64_t start = 77, end = 77;
-	ck_assert(!memory_next_data(region, 0, &start, &end));
+	ck_assert(!memory_next_data(region, 0, REGION, &start, &end));
 	region->hva[5 * MEMORY_PAGE + 9] = 1;
 	region->hva[6 * MEMORY_PAGE] = 1;
 	region->hva[REGION - 1] = 1;
-	ck_assert(memory_next_data(region, 0, &start, &end));
+	ck_assert(memory_next_data(region, 0, REGION, &start, &end));
 	ck_assert_uint_le(start, 5 * MEMORY_PAGE);
 	ck_assert_uint_ge(end, 7 * MEMORY_PAGE);
-	ck_assert(memory_next_data(region, 6 * MEMORY_PAGE + 1, &start, &end));
+	ck_assert(memory_next_data(region, 6 * MEMORY_PAGE + 1, REGION, &start, &end));
 	ck_assert_uint_eq(start, 6 * MEMORY_PAGE + 1);
-	ck_assert(memory_next_data(region, end, &start, &end));
+	ck_assert(memory_next_data(region, end, REGION, &start, &end));
 	ck_assert_uint_le(start, REGION - MEMORY_PAGE);
 	ck_assert_uint_eq(end, REGION);
 	start = end = 77;
-	ck_assert(!memory_next_data(region, REGION, &start, &end));
-	ck_assert(!memory_next_data(region, UINT64_MAX, &start, &end));
+	ck_assert(!memory_next_data(region, REGION, REGION, &start, &end));
+	ck_assert(!memory_next_data(region, UINT64_MAX, REGION, &start, &end));
 	ck_assert_uint_eq(start + end, 2 * 77);
 }
 END_TEST
 
-/* What is mapped from a file may hold anything anywhere. */
-START_TEST(a_mapped_file_is_all_data)
+/* The runs that memory_next_data() finds, as "2-4 7-8", in pages. */
+static const char *find_runs(const struct memory_region *of)
+{
+	static char text[256];
+	uint64_t start, end = 0;
+	size_t used = 0;
+	text[0] = '\0';
+	while (memory_next_data(of, end, of->range.size, &start, &end))
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u-%u", used > 0 ? " " : "",
+					 (unsigned)(start / MEMORY_PAGE), (unsigned)(end / MEMORY_PAGE));
+	return text;
+}
+
+START_TEST(of_a_mapped_file_data_is_what_it_has_and_what_was_written)
 {
 	char path[] = "ram_test.XXXXXX";
 	int fd = mkostemp(path, O_CLOEXEC);
 	struct memory mapped = { 0 };
-	const struct memory_range range = { .gpa = 0, .size = 4 * MEMORY_PAGE };
-	uint64_t start, end;
-	ck_assert_int_eq(ftruncate(fd, 5 * MEMORY_PAGE), 0);
-	ck_assert_int_eq(pwrite(fd, "x", 1, 2 * MEMORY_PAGE), 1);
+	const struct memory_range range = { .gpa = 0, .size = REGION };
+	ck_assert_int_eq(ftruncate(fd, REGION + MEMORY_PAGE), 0);
+	ck_assert_int_eq(pwrite(fd, "x", 1, 301 * MEMORY_PAGE), 1);
+	ck_assert_int_eq(fsync(fd), 0);
 	ck_assert_int_eq(memory_add_file(&mapped, &range, path, fd, MEMORY_PAGE, NULL), 0);
-	close(fd);
 	unlink(path);
-	ck_assert_uint_eq(mapped.regions[0].hva[MEMORY_PAGE], 'x');
-	ck_assert(memory_next_data(&mapped.regions[0], MEMORY_PAGE, &start, &end));
-	ck_assert_uint_eq(start, MEMORY_PAGE);
-	ck_assert_uint_eq(end, 4 * MEMORY_PAGE);
+	const struct memory_region *of = &mapped.regions[0];
+	ck_assert_str_eq(find_runs(of), "300-301");
+	/* What was only read is the file's still. */
+	ck_assert_uint_eq(of->hva[10 * MEMORY_PAGE] + of->hva[300 * MEMORY_PAGE], 'x');
+	ck_assert_str_eq(find_runs(of), "300-301");
+	of->hva[20 * MEMORY_PAGE] = of->hva[21 * MEMORY_PAGE] = of->hva[REGION - 1] = 1;
+	of->hva[299 * MEMORY_PAGE] = 1;
+	ck_assert_str_eq(find_runs(of), "20-22 299-300 300-301 699-700");
+	/* Where the file ends early, nothing is taken for zeros. */
+	ck_assert_int_eq(ftruncate(fd, 400 * MEMORY_PAGE), 0);
+	ck_assert_str_eq(find_runs(of), "0-700");
+	close(fd);
 	memory_done(&mapped);
+}
+END_TEST
+
+START_TEST(data_behind_the_limit_is_not_looked_for)
+{
+	uint64_t start, end;
+	region->hva[9 * MEMORY_PAGE] = 1;
+	ck_assert(!memory_next_data(region, 0, 9 * MEMORY_PAGE, &start, &end));
+	ck_assert(memory_next_data(region, 0, 10 * MEMORY_PAGE, &start, &end));
+	ck_assert_uint_eq(end, 10 * MEMORY_PAGE);
 }
 END_TEST
 
@@ -157,5 +186,6 @@ START_TEST(a_visit_stops_when_told)
 }
 END_TEST
 
-UNIT_MAIN_WITH(setup, teardown, "ram", untouched_memory_is_no_data, a_mapped_file_is_all_data, chunks_cover_a_region,
-	       visits_and_checksums_are_those_of_a_plain_loop, a_visit_stops_when_told)
+UNIT_MAIN_WITH(setup, teardown, "ram", untouched_memory_is_no_data,
+	       of_a_mapped_file_data_is_what_it_has_and_what_was_written, data_behind_the_limit_is_not_looked_for,
+	       chunks_cover_a_region, visits_and_checksums_are_those_of_a_plain_loop, a_visit_stops_when_told)
