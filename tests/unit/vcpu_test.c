@@ -1,0 +1,100 @@
+/*
+ * How a vCPU's state is made complete when it pauses, against a kernel that this file makes, whose timers are late.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmm/lapic.h"
+#include "vmm/vcpu.h"
+
+#define VECTOR 0x45
+
+/* A LAPIC whose timer's count is the host's clock, while its interrupt is up to a timer of the host. */
+static struct {
+	struct kvm_lapic_state lapic;
+	bool is_due; /* the host's timer; it fires as soon as the host comes to it */
+	bool has_fired;
+	unsigned nr_sleeps;
+} kernel;
+
+/* While a thread sleeps, the host comes to its timers. */
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
+{
+	(void)clock, (void)flags, (void)time, (void)left;
+	kernel.nr_sleeps++;
+	kernel.has_fired |= kernel.is_due;
+	kernel.is_due = false;
+	return 0;
+}
+
+static struct kvm_run run;
+
+int kvm_ioctl(int fd, unsigned long request, void *arg)
+{
+	(void)fd;
+	switch (request) {
+	case KVM_SET_SIGNAL_MASK:
+		return 0;
+	case KVM_GET_LAPIC:
+		memcpy(arg, &kernel.lapic, sizeof(kernel.lapic));
+		return 0;
+	case KVM_RUN: /* what has fired reaches IRR in one that gets as far as entering the guest */
+		if (run.immediate_exit == 0 && kernel.has_fired) {
+			lapic_deliver_timer(&kernel.lapic);
+			kernel.has_fired = false;
+		}
+		errno = EINTR;
+		return -1;
+	default:
+		ck_abort_msg("request 0x%lx", request);
+	}
+}
+
+static struct vm vm;
+static struct vcpu *const vcpu = &vm.vcpus[0];
+
+/* A vCPU that has run, with a one-shot timer that stands at count. */
+static void pause_with(uint32_t count)
+{
+	struct error err;
+	memset(&kernel, 0, sizeof(kernel));
+	lapic_set(&kernel.lapic, LAPIC_SVR, LAPIC_SVR_ENABLED | 0xff);
+	lapic_set(&kernel.lapic, LAPIC_LVTT, LAPIC_LVTT_ONE_SHOT | VECTOR);
+	lapic_set(&kernel.lapic, LAPIC_TMICT, 1000);
+	lapic_set(&kernel.lapic, LAPIC_TMCCT, count);
+	kernel.is_due = count == 0;
+	vm.nr_vcpus = 1;
+	*vcpu = (struct vcpu){ .vm = &vm, .fd = -1, .run = &run };
+	ck_assert_int_eq(vcpu_start_here(vcpu, &err), 0);
+	vcpu->has_run = true;
+	vcpu_finish_here(vcpu);
+	ck_assert(!vcpu->has_run);
+	ck_assert(vcpu->timer_is_known);
+	ck_assert_uint_eq(vcpu->timer_count, count);
+}
+
+static bool is_requested(void)
+{
+	return (lapic_get(&kernel.lapic, LAPIC_IRR + VECTOR / 32 * 16) & 1u << VECTOR % 32) != 0;
+}
+
+/* Its count is 0, and its interrupt still to come: from here on it would be in nothing that is saved. */
+START_TEST(a_timer_that_has_run_down_is_let_fire)
+{
+	pause_with(0);
+	ck_assert(is_requested());
+}
+END_TEST
+
+START_TEST(a_timer_that_runs_is_not_waited_for)
+{
+	pause_with(500);
+	ck_assert(!is_requested());
+	ck_assert_uint_eq(kernel.nr_sleeps, 0);
+}
+END_TEST
+
+UNIT_MAIN("vcpu", a_timer_that_has_run_down_is_let_fire, a_timer_that_runs_is_not_waited_for)
