@@ -59,6 +59,8 @@ struct outgoing {
 	int64_t round_us, active_us, paused_us;
 	uint64_t round_bytes;
 	struct outgoing_numbers numbers;
+	struct outgoing_round rounds[OUTGOING_ROUNDS_KEPT];
+	unsigned nr_rounds;
 };
 
 static const char *const phase_names[OUTGOING_PHASES] = {
@@ -400,6 +402,13 @@ static double measure_round(struct outgoing *outgoing)
 	return seconds;
 }
 
+static void keep_round(struct outgoing *outgoing, struct outgoing_round round, uint64_t left_pages)
+{
+	round.left_pages = left_pages;
+	if (outgoing->nr_rounds < OUTGOING_ROUNDS_KEPT)
+		outgoing->rounds[outgoing->nr_rounds++] = round;
+}
+
 static uint64_t rest_us(const struct outgoing *outgoing, uint64_t pages)
 {
 	return (uint64_t)((double)(pages * MEMORY_PAGE) / (double)outgoing->numbers.bandwidth * SECOND_US);
@@ -421,11 +430,11 @@ static bool fits(const struct outgoing *outgoing, uint64_t pages)
 static int cannot_converge(struct outgoing *outgoing, uint64_t pages)
 {
 	const struct outgoing_numbers *numbers = &outgoing->numbers;
-	return error_set(&outgoing->error, ERROR_INTERNAL,
+	return error_set(&outgoing->error, ERROR_NOT_NOW,
 			 "it does not converge: after round %u the guest writes %.1f MiB/s and %.1f MiB/s go over; to "
 			 "move it now it would stand still for %" PRIu64 " ms, and %" PRIu64
 			 " ms are allowed. Allow more, or more bandwidth, or slow the guest down",
-			 numbers->round, (double)numbers->dirty_rate / (1 << 20),
+			 numbers->round + 1, (double)numbers->dirty_rate / (1 << 20),
 			 (double)numbers->bandwidth / (1 << 20), (rest_us(outgoing, pages) + fixed_us(outgoing)) / 1000,
 			 outgoing->options.downtime_us / 1000);
 }
@@ -437,12 +446,17 @@ static int cannot_converge(struct outgoing *outgoing, uint64_t pages)
 static int next_round(struct outgoing *outgoing)
 {
 	uint64_t sent = outgoing->counts.data_pages;
+	struct outgoing_round round = { .data_pages = sent,
+					.zero_pages = outgoing->counts.zero_pages,
+					.bytes = outgoing->channel.bytes_out - outgoing->round_bytes,
+					.us = (uint64_t)(now_us() - outgoing->round_us) };
 	double seconds = measure_round(outgoing);
 	pages_clear(&outgoing->told);
 	int status = begin_round(outgoing);
 	if (status < 0)
 		return status;
 	uint64_t told = outgoing->numbers.round_todo;
+	keep_round(outgoing, round, told);
 	outgoing->numbers.dirty_rate = (uint64_t)((double)(told * MEMORY_PAGE) / seconds);
 	bool is_last = outgoing->numbers.round + 1 >= outgoing->options.rounds_max;
 	bool shrinks = told < sent / 2, can_stop = fits(outgoing, told);
@@ -765,6 +779,12 @@ enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct err
 const char *outgoing_remarks(const struct outgoing *outgoing)
 {
 	return outgoing->remarks;
+}
+
+unsigned outgoing_rounds(const struct outgoing *outgoing, struct outgoing_round ret[OUTGOING_ROUNDS_KEPT])
+{
+	memcpy(ret, outgoing->rounds, sizeof(outgoing->rounds));
+	return outgoing->nr_rounds;
 }
 
 void outgoing_numbers(const struct outgoing *outgoing, struct outgoing_numbers *ret)

@@ -53,6 +53,15 @@ struct outgoing_numbers {
 	uint64_t downtime_us;              /* from the pause to the target's last word; 0: it was not paused */
 };
 
+#define OUTGOING_ROUNDS_KEPT 64
+
+/* A round that has arrived. */
+struct outgoing_round {
+	uint64_t data_pages, zero_pages, bytes; /* that were sent */
+	uint64_t us;                            /* from its begin to the target's answer */
+	uint64_t left_pages;                    /* that the guest wrote meanwhile */
+};
+
 struct outgoing;
 
 /*
@@ -87,6 +96,9 @@ enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct err
 
 /* All that the target said, a line a finding; "" where it said nothing. */
 const char *outgoing_remarks(const struct outgoing *outgoing);
+
+/* The rounds so far, the first OUTGOING_ROUNDS_KEPT of them; returns their number. */
+unsigned outgoing_rounds(const struct outgoing *outgoing, struct outgoing_round ret[OUTGOING_ROUNDS_KEPT]);
 
 void outgoing_numbers(const struct outgoing *outgoing, struct outgoing_numbers *ret);
 

@@ -294,12 +294,36 @@ static void print_reply(const struct client *client, const struct options *optio
 		json_walk(client->reply, client->size, print_leaf, NULL);
 }
 
+/* How a migration converged, or did not: a line a round. */
+static void print_rounds(const struct client *client)
+{
+	for (unsigned i = 0;; i++) {
+		static const char *const names[] = { "data_pages", "zero_pages", "sent_bytes", "took_us",
+						     "left_pages" };
+		uint64_t values[sizeof(names) / sizeof(names[0])];
+		char path[JSON_PATH_MAX], word[VALUE_SIZE];
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+			snprintf(path, sizeof(path), "last.rounds.%u.%s", i, names[k]);
+			if (!get(client, path, word))
+				return;
+			values[k] = strtoull(word, NULL, 10);
+		}
+		double seconds = (double)(values[3] + 1) / 1000000;
+		printf("round %u: %" PRIu64 " pages, and %" PRIu64 " of zeros, in %.1f ms: %.1f MiB/s; the guest wrote "
+		       "%" PRIu64 " meanwhile: %.1f MiB/s\n",
+		       i + 1, values[0], values[1], seconds * 1000, (double)values[2] / (1 << 20) / seconds, values[4],
+		       (double)values[4] / 256 / seconds);
+	}
+}
+
 /* What came of a job, in the reply to a look at it. */
 static int print_result(const struct client *client, const struct options *options, struct error *err)
 {
 	char word[VALUE_SIZE], text[VALUE_SIZE];
 	if (!options->json && get(client, "last.remarks", text))
 		fputs(text, stderr);
+	if (!options->json)
+		print_rounds(client);
 	if (!get(client, "last.ok", word) || strcmp(word, "true") != 0)
 		return take_error(client, "last.error", err);
 	if (!options->json && get(client, "last.text", text))

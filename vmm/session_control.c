@@ -65,6 +65,21 @@ static void put_numbers(struct json *json, const struct outgoing_numbers *number
 	json_number(json, "pause_us", numbers->downtime_us);
 }
 
+static void put_rounds(struct json *json, const struct outgoing_round *rounds, unsigned nr)
+{
+	json_array_begin(json, "rounds");
+	for (unsigned i = 0; i < nr; i++) {
+		json_object_begin(json, NULL);
+		json_number(json, "data_pages", rounds[i].data_pages);
+		json_number(json, "zero_pages", rounds[i].zero_pages);
+		json_number(json, "sent_bytes", rounds[i].bytes);
+		json_number(json, "took_us", rounds[i].us);
+		json_number(json, "left_pages", rounds[i].left_pages);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
 static void put_snapshot(const struct session *session, struct json *json)
 {
 	struct saving_counts counts;
@@ -122,6 +137,7 @@ static void put_result(const struct job_result *result, struct json *json)
 	}
 	if (!is_snapshot) {
 		put_numbers(json, &result->numbers);
+		put_rounds(json, result->rounds, result->nr_rounds);
 		json_string(json, "remarks", result->remarks);
 	}
 	json_object_end(json);

@@ -174,6 +174,7 @@ static int end_migrating(struct session *session, const char *why, struct job_re
 	bool is_given_up = why != NULL && outgoing_cancel(session->outgoing, &cancelled) == 0;
 	enum outgoing_result came = outgoing_result(session->outgoing, err);
 	outgoing_numbers(session->outgoing, &result->numbers);
+	result->nr_rounds = outgoing_rounds(session->outgoing, result->rounds);
 	snprintf(result->remarks, sizeof(result->remarks), "%s", outgoing_remarks(session->outgoing));
 	if (is_given_up)
 		error_set(err, ERROR_NOT_NOW, "%s", why);

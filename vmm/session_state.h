@@ -28,7 +28,9 @@ struct job_result {
 	char target[SESSION_PATH_SIZE];  /* the file, or where the machine was to go */
 	struct saving_counts counts;     /* of a snapshot */
 	struct outgoing_numbers numbers; /* of a migration */
-	char remarks[SESSION_REMARKS];   /* what its target said */
+	struct outgoing_round rounds[OUTGOING_ROUNDS_KEPT];
+	unsigned nr_rounds;
+	char remarks[SESSION_REMARKS]; /* what its target said */
 };
 
 /* How often and how long the machine stood still, for whatever reason; under the machine's lock. */
