@@ -152,7 +152,7 @@ static int read_pages(uint32_t nr_pages, uint32_t nr_runs, const struct wire_run
 	struct wire_message message = { .type = WIRE_PAGES };
 	struct wire_pages_view view;
 	const struct wire_pages head = { nr_pages, nr_runs };
-	size_t at = sizeof(head) + (size_t)nr_pages * MEMORY_PAGE, nr = nr_runs < 4 ? nr_runs : 4;
+	size_t at = sizeof(head) + (size_t)nr_pages * MEMORY_PAGE, nr = nr_runs < 3 ? nr_runs : 3;
 	memcpy(payload, &head, sizeof(head));
 	memcpy(payload + at, runs, nr * sizeof(runs[0]));
 	message.payload = (struct bytes){ payload, at + nr * sizeof(runs[0]) + more };
