@@ -273,7 +273,8 @@ static void let_through(struct relay *relay, struct stream *stream)
 			stream->types[stream->nr++] = (uint8_t)header.type;
 		at += size;
 	}
-	memmove(stream->bytes.data, stream->bytes.data + at, stream->bytes.size - at);
+	if (at > 0)
+		memmove(stream->bytes.data, stream->bytes.data + at, stream->bytes.size - at);
 	stream->bytes.size -= at;
 }
 
