@@ -86,6 +86,20 @@ check "the guest ended with $ended" [ "$ended" -eq 1 ]
 cat "$work/out.0" "$work/out.1" >"$work/all"
 check 'it printed something else than at home' cmp -s "$work/home" "$work/all"
 
+# One that was restored, whose memory is mapped from the file, and whose writes are known besides for the next snapshot.
+snapshot "$work/snap" memory --append 'rounds=60 delay=10' --at checkpoint
+nr=0
+"$stasis" restore --control "$work/control.0" --incremental "$work/snap" </dev/null >"$work/out.0" 2>"$work/err.0" &
+has=$!
+wait_for "$work/control.0"
+receiver "unix:$work/in"
+wait_for "$work/in"
+moves_to "unix:$work/in" --verify-memory
+wait "$has"
+ended=$?
+check "the restored guest ended with $ended" [ "$ended" -eq 1 ]
+check 'it did not end as at home' [ "$(tail -n 1 "$work/out.1")" = "$(tail -n 1 "$work/home")" ]
+
 # The receiver goes away in the middle: the guest goes on here.
 source_of --guest memory --append 'rounds=0 pages=1000 delay=1'
 receiver "unix:$work/in"

@@ -418,19 +418,23 @@ START_TEST(it_moves_where_nothing_happens)
 }
 END_TEST
 
-/* Until there is no such message. */
+/* Until there is no such message.  How many there are depends on what the guest writes meanwhile. */
 START_TEST(one_runs_whatever_happens_at_a_message)
 {
 	const char *wanted = getenv("STASIS_FAULTS");
-	bool is_source = _i % 2 == 0, is_there = wanted != NULL && strcmp(wanted, "all") == 0;
-	unsigned nr = 0;
-	for (unsigned number = 0; is_there; number++)
-		for (unsigned fault = NO_FAULT + 1; fault < FAULTS && is_there; fault++, nr++) {
+	bool is_source = _i == 0, is_there = wanted != NULL && strcmp(wanted, "all") == 0;
+	unsigned nr = 0, number = 0;
+	for (; is_there; number++) {
+		is_there = false;
+		for (unsigned fault = NO_FAULT + 1; fault < FAULTS; fault++) {
 			const struct hit hit = { .is_source = is_source, .number = number, .fault = (enum fault)fault };
-			is_there = migrate_with(&hit, NULL);
+			bool was_hit = migrate_with(&hit, NULL);
+			is_there |= was_hit;
+			nr += was_hit;
 		}
+	}
 	if (nr > 0)
-		printf("%u faults at the messages of the %s\n", nr - 1, is_source ? "source" : "target");
+		printf("%u faults at %u messages of the %s\n", nr, number - 1, is_source ? "source" : "target");
 }
 END_TEST
 
