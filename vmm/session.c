@@ -337,7 +337,7 @@ static int wait_ms(const struct session *session)
 		return 0;
 	if (session->input_size > 0)
 		return ROOM_MS;
-	if (session->deadline_us == 0)
+	if (session->deadline_us == 0 || session_job_holds(session))
 		return CLOSED_MS;
 	int64_t left = (session->deadline_us - now_us() + 999) / 1000;
 	return left < 0 ? 0 : left < CLOSED_MS ? (int)left : CLOSED_MS;
@@ -403,7 +403,8 @@ static int step(struct session *session, struct error *err)
 	if (session->input_size > 0)
 		feed(session);
 	handle_key(session, key);
-	if (session->deadline_us != 0 && now_us() >= session->deadline_us)
+	/* A machine that may run elsewhere in a moment is not given another way to go. */
+	if (session->deadline_us != 0 && now_us() >= session->deadline_us && !session_job_holds(session))
 		status = session_trigger_after(session, err);
 	session_step_job(session);
 	if (status == 0 && session->control != NULL)

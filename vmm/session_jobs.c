@@ -168,20 +168,29 @@ static void describe_move(const struct session *session, const struct outgoing_n
 		 numbers->round + 1, (double)numbers->downtime_us / 1000);
 }
 
+/* The target alone decides now, and does so, or is silent for too long, within outgoing_options.patience_us. */
+static void await_decision(struct outgoing *outgoing)
+{
+	struct pollfd fds[SESSION_JOB_FDS];
+	int timeout_ms;
+	while (!outgoing_step(outgoing)) {
+		outgoing_wants(outgoing, fds, &timeout_ms);
+		poll(fds, SESSION_JOB_FDS, timeout_ms);
+	}
+}
+
 static int end_migrating(struct session *session, const char *why, struct job_result *result, struct error *err)
 {
 	struct error cancelled;
 	bool is_given_up = why != NULL && outgoing_cancel(session->outgoing, &cancelled) == 0;
+	if (why != NULL && !is_given_up)
+		await_decision(session->outgoing);
 	enum outgoing_result came = outgoing_result(session->outgoing, err);
 	outgoing_numbers(session->outgoing, &result->numbers);
 	result->nr_rounds = outgoing_rounds(session->outgoing, result->rounds);
 	snprintf(result->remarks, sizeof(result->remarks), "%s", outgoing_remarks(session->outgoing));
 	if (is_given_up)
 		error_set(err, ERROR_NOT_NOW, "%s", why);
-	else if (why != NULL && result->numbers.phase != OUTGOING_OVER) {
-		error_set(err, ERROR_IO, "in doubt: %s while the target decided", why);
-		came = OUTGOING_IN_DOUBT;
-	}
 	outgoing_free(session->outgoing);
 	session->outgoing = NULL;
 	session->is_in_doubt = came == OUTGOING_IN_DOUBT || (session->is_in_doubt && came == OUTGOING_FAILED);
@@ -194,7 +203,10 @@ static int end_migrating(struct session *session, const char *why, struct job_re
 	if (came == OUTGOING_IN_DOUBT || session->is_paused)
 		vm_hold(session->vm);
 	error_prefix(err, "migration to %s", session->job_target);
-	session_say(session, "%s%s", err->text, came == OUTGOING_FAILED ? "; the guest goes on here" : "");
+	session_say(session, "%s%s", err->text,
+		    session->is_over          ? "; this machine ends"
+		    : came == OUTGOING_FAILED ? "; the guest goes on here"
+					      : "");
 	return -(int)err->code;
 }
 
@@ -341,6 +353,10 @@ void session_snapshot_by_key(struct session *session)
 	}
 	if (!is_to_stdout(session)) {
 		start_numbered(session);
+		return;
+	}
+	if (session_check_idle(session, &err) < 0) {
+		say_none(session, &err);
 		return;
 	}
 	vm_pause(session->vm);

@@ -1,7 +1,8 @@
-"""Stands between a source and a target, and cuts the connection to both when the source says COMMIT.
+"""Stands between a source and a target.  When the source says COMMIT, it cuts the connection to both; or, with FILE, lets
+that through when FILE is there.
 
-usage: control_doubt.py SOCKET TARGET-SOCKET"""
-import os, socket, struct, sys, threading
+usage: control_doubt.py SOCKET TARGET-SOCKET [FILE]"""
+import os, socket, struct, sys, threading, time
 
 COMMIT, HEADER = 7, 32  # docs/MIGRATION.md
 
@@ -31,5 +32,10 @@ while True:
     if kind == COMMIT:
         break
     target.sendall(message)
+if len(sys.argv) > 3:
+    while not os.path.exists(sys.argv[3]):
+        time.sleep(0.02)
+    target.sendall(message)
+    stream.read()  # until the source has heard the answer, and closes
 for end in (target, source):
     end.shutdown(socket.SHUT_RDWR)

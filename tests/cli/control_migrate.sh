@@ -188,4 +188,34 @@ moved a b
 ctl 0 b quit
 wait
 counted a.out b.out
+
+# Whoever quits while the target decides waits for that: no machine ends that may be the only one.
+runs a --mem 16M --guest counter
+receives b "unix:$work/there"
+python3 "$(dirname "$0")/control_doubt.py" "$work/between" "$work/there" "$work/now" &
+await "$work/between"
+"$stasis" ctl "$work/a" migrate "unix:$work/between" >"$work/migrated" 2>&1 &
+for _ in $(seq 200); do
+	! "$stasis" ctl "$work/a" status | grep -q '^job.phase: committed$' || break
+	sleep 0.02
+done
+ctl 0 a status
+prints '^job.phase: committed$'
+ctl 75 a cancel
+complains_once 'the target of the migration to unix:.* decides already'
+ctl 75 a resume
+complains_once 'lets the machine stand still'
+"$stasis" ctl "$work/a" quit &
+sleep 0.2
+check 'it did not wait' [ -e "$work/a" ]
+: >"$work/now"
+while [ -e "$work/a" ]; do
+	sleep 0.05
+done
+check 'it has not moved' grep -q '^stasis: moved to' "$work/a.err"
+ctl 0 b status
+prints '^machine: running$'
+ctl 0 b quit
+wait
+counted a.out b.out
 finish
