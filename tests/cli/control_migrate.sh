@@ -63,6 +63,14 @@ await() {
 	done
 	check "there is no $1" false
 }
+# gone FILE: that it is not there any more
+gone() {
+	for _ in $(seq 400); do
+		[ -e "$1" ] || return 0
+		sleep 0.05
+	done
+	check "$1 is still there" false
+}
 runs() { # runs NAME GUEST-OPTION...: a machine that is controlled at $work/NAME
 	runs_name=$1
 	shift
@@ -83,11 +91,7 @@ ctl() { # ctl STATUS NAME REQUEST...
 }
 moved() { # moved FROM TO: the last request moved it
 	prints "^moved to .*: [0-9.]+ MiB for [0-9.]+ MiB of RAM in [0-9]+ rounds, guest paused for [0-9.]+ ms$"
-	for _ in $(seq 200); do
-		[ -e "$work/$1" ] || break
-		sleep 0.05
-	done
-	check 'the source is still there' [ ! -e "$work/$1" ]
+	gone "$work/$1"
 	check 'the source does not tell' grep -q '^stasis: moved to' "$work/$1.err"
 	ctl 0 "$2" status
 	prints '^machine: running$'
@@ -172,9 +176,7 @@ doubted() { # doubted NAME: in such a way
 	before=$(wc -l <"$work/$1.out")
 	sleep 0.4
 	check 'it runs all the same' [ "$(wc -l <"$work/$1.out")" -eq "$before" ]
-	while [ -e "$work/b" ]; do
-		sleep 0.05
-	done
+	gone "$work/b"
 	check 'it runs there, too' [ ! -s "$work/b.out" ]
 }
 runs a --mem 16M --guest counter
@@ -209,9 +211,7 @@ complains_once 'lets the machine stand still'
 sleep 0.2
 check 'it did not wait' [ -e "$work/a" ]
 : >"$work/now"
-while [ -e "$work/a" ]; do
-	sleep 0.05
-done
+gone "$work/a"
 check 'it has not moved' grep -q '^stasis: moved to' "$work/a.err"
 ctl 0 b status
 prints '^machine: running$'
