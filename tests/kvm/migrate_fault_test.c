@@ -97,7 +97,7 @@ static void check_runs(int control, struct vm *vm)
 static void be_source(int data, int control)
 {
 	const struct outgoing_options options = { .patience_us = PATIENCE_US, .is_verified = true };
-	struct vm *vm = boot_running(&memory, "rounds=0 pages=40 delay=1");
+	struct vm *vm = boot_running(&memory, "rounds=0 pages=40");
 	struct error err;
 	char byte;
 	machine_prints(vm, 1);
