@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "console.h"
@@ -155,8 +156,10 @@ int session_create(struct session **ret, const struct options *options, bool has
 	int status = check_options(options, err);
 	if (status < 0)
 		return status;
-	struct session *session = calloc(1, sizeof(*session));
-	if (session == NULL)
+	/* Long, and most of it seldom used: a mapping takes memory only where it is touched. */
+	struct session *session =
+		mmap(NULL, sizeof(*session), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (session == MAP_FAILED)
 		return error_set(err, ERROR_SYSTEM, "no memory for a session");
 	session->options = options;
 	session->input_fd = has_input ? STDIN_FILENO : -1;
@@ -164,7 +167,7 @@ int session_create(struct session **ret, const struct options *options, bool has
 	if (options->trace_time) {
 		session->times = malloc(sizeof(*session->times));
 		if (session->times == NULL) {
-			free(session);
+			munmap(session, sizeof(*session));
 			return error_set(err, ERROR_SYSTEM, "no memory for a list of times");
 		}
 		step_times_start(session->times);
@@ -242,7 +245,7 @@ void session_free(struct session *session)
 	if (session->times != NULL)
 		step_times_print(stderr, session->times);
 	free(session->times);
-	free(session);
+	munmap(session, sizeof(*session));
 }
 
 static void handle_key(struct session *session, enum terminal_key key)
