@@ -55,13 +55,12 @@ full_disk() {
 	begin "full disk, without --continue"
 	expect_refused 74 'No space left on device' "$file"
 	is_old || fail "the old snapshot is not as it was"
-	begin "reading holes of a file on a full tmpfs, which has no page left for them"
+	begin "holes of a file on a full tmpfs, which has no page left for them, are not read"
 	cat /dev/zero >"$folder/all" 2>/dev/null
 	"$STASIS" verify "$file" >"$work/out" 2>"$work/err"
 	status=$?
-	[ "$status" -eq 74 ] || fail "exit status $status, expected 74"
-	[ "$(wc -l <"$work/err")" -eq 1 ] || fail "not one line on standard error"
-	grep -q "^stasis: $file: .*restore --copy" "$work/err" || fail "standard error does not name the file"
+	[ "$status" -eq 0 ] || fail "exit status $status, expected 0: $(cat "$work/err")"
+	[ ! -s "$work/err" ] || fail "standard error is not empty"
 }
 
 quota() {
