@@ -9,6 +9,7 @@
 #include "command.h"
 #include "guest/guests.h"
 #include "kvm.h"
+#include "now.h"
 #include "sandbox.h"
 #include "snapshot/compare.h"
 #include "snapshot/file.h"
@@ -72,13 +73,6 @@ static size_t printed(struct side *side)
 	return size;
 }
 
-static int64_t now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* ---- To the snapshot ---- */
 
 /* Has the machine come to where the snapshot is to be taken?  Events on the way are passed over. */
@@ -118,7 +112,7 @@ static int run_to_snapshot(struct side *side, const struct trigger *at, struct e
 						  : UNTIL_LIMIT_US;
 	int64_t deadline = now_us() + wait;
 	struct vm_event event;
-	bool done = false;
+	bool done = at->kind == TRIGGER_AFTER && at->value == 0; /* before its first instruction */
 	if (at->kind == TRIGGER_EXITS)
 		side->vm->exits_wanted = at->value;
 	int status = start(side, err);
