@@ -6,7 +6,7 @@ cd "$1" || exit 2
 
 # A row: a layer, and the files (without .c and .h) that make it up; * stands for any name.
 layers='
-0 guest/abi vmm/now vmm/error vmm/io vmm/bytes vmm/worker
+0 guest/abi vmm/now vmm/error vmm/io vmm/bytes vmm/unix_socket vmm/worker
 1 vmm/kvm vmm/kvm_uapi vmm/kvm_ioctl vmm/kvm_reg vmm/kvm_reg_* snapshot/schema snapshot/crc32c snapshot/report
 2 guest/guests vmm/lapic vmm/memory vmm/pages vmm/dirty vmm/mapped_file vmm/machine vmm/vm vmm/vcpu vmm/exit vmm/setup vmm/cpuid vmm/cpuid_* vmm/bus vmm/serial
 2 vmm/ports vmm/generation vmm/console vmm/terminal vmm/boot vmm/boot_* vmm/elf_file

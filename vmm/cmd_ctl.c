@@ -11,6 +11,7 @@
 #include "json_read.h"
 #include "now.h"
 #include "session_state.h"
+#include "unix_socket.h"
 #include "uri.h"
 
 #define REPLY_MAX   CONTROL_REPLIES_MAX
@@ -30,15 +31,14 @@ struct client {
 
 static int connect_to(struct client *client, const char *path, struct error *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	client->socket = path;
 	client->reply = malloc(REPLY_MAX);
 	if (client->reply == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for replies");
-	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(err, ERROR_USAGE, "%s: a socket's name has at most %zu bytes", path,
-				 sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, path, strlen(path));
+	int status = unix_socket_address("", path, &address, err);
+	if (status < 0)
+		return status;
 	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		return error_errno(err, ERROR_SYSTEM, "%s: socket", path);

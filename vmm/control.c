@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "json.h"
+#include "unix_socket.h"
 
 #define BACKLOG         16
 #define REQUESTS_A_STEP 16 /* of one client, before others and the machine have their turn */
@@ -25,120 +24,19 @@ struct client {
 };
 
 struct control {
-	int fd;
-	char *path;
-	dev_t device; /* of the socket, so that it is not another that is removed */
-	ino_t inode;
+	struct unix_socket socket;
 	bool is_deaf; /* a connection could not be taken: until the next step, none is looked for */
 	struct client *clients[CONTROL_CLIENTS_MAX];
 };
-
-/* ---- The socket ---- */
-
-#define PID_SIZE 11 /* bytes of ".PID" */
-
-/* Of the socket, or with ".PID" behind it, so that both fit. */
-static int make_address(const char *path, const char *behind, struct sockaddr_un *ret, struct error *err)
-{
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (path[0] == '\0' || strlen(path) >= sizeof(ret->sun_path) - PID_SIZE)
-		return error_set(err, ERROR_USAGE,
-				 "--control %s: a socket's name has 1 to %zu bytes; a shorter path "
-				 "leads to the same folder perhaps",
-				 path, sizeof(ret->sun_path) - PID_SIZE - 1);
-	snprintf(ret->sun_path, sizeof(ret->sun_path), "%s%s", path, behind);
-	return 0;
-}
-
-/* What stands in the way is removed where it is a socket that nobody listens at. */
-static int remove_stale(const char *path, struct error *err)
-{
-	struct sockaddr_un address;
-	struct stat there;
-	if (lstat(path, &there) < 0)
-		return error_errno(err, ERROR_CREATE, "--control %s", path);
-	if (!S_ISSOCK(there.st_mode))
-		return error_set(err, ERROR_CREATE,
-				 "--control %s: something else than a socket stands there; name "
-				 "another file, or remove it",
-				 path);
-	int status = make_address(path, "", &address, err);
-	int fd = status == 0 ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
-	if (fd < 0)
-		return status < 0 ? status : error_errno(err, ERROR_SYSTEM, "--control %s: socket", path);
-	int result = connect(fd, (const struct sockaddr *)&address, sizeof(address)), why = errno;
-	close(fd);
-	if (result == 0 || why != ECONNREFUSED) /* EAGAIN: its queue is full */
-		return error_set(err, ERROR_CREATE,
-				 "--control %s: another process listens there already; name another "
-				 "file",
-				 path);
-	if (unlink(path) < 0)
-		return error_errno(err, ERROR_CREATE, "--control %s: removing the socket that nobody listens at", path);
-	return 0;
-}
-
-/* The name is only the owner's from its first moment: the mode comes from the umask. */
-static int bind_private(int fd, const struct sockaddr_un *address)
-{
-	mode_t before = umask(0177);
-	int result = bind(fd, (const struct sockaddr *)address, sizeof(*address)), why = errno;
-	umask(before);
-	errno = why;
-	return result;
-}
-
-/* Gives what listens already its name, unless that is taken. */
-static int name_socket(const char *path, const char *temporary, struct error *err)
-{
-	int status = 0, result = link(temporary, path);
-	if (result < 0 && errno == EEXIST) {
-		status = remove_stale(path, err);
-		result = status == 0 ? link(temporary, path) : 0;
-	}
-	if (result < 0)
-		status = error_errno(err, ERROR_CREATE, "--control %s", path);
-	return status;
-}
-
-/* Whoever finds the name finds somebody who listens: the socket has another one before. */
-static int listen_at(struct control *control, struct error *err)
-{
-	struct sockaddr_un address;
-	struct stat ours;
-	char behind[PID_SIZE + 1];
-	snprintf(behind, sizeof(behind), ".%d", (int)getpid());
-	int status = make_address(control->path, behind, &address, err);
-	if (status < 0)
-		return status;
-	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->fd < 0)
-		return error_errno(err, ERROR_SYSTEM, "--control %s: socket", control->path);
-	if (bind_private(control->fd, &address) < 0)
-		return error_errno(err, ERROR_CREATE, "--control %s: binding %s", control->path, address.sun_path);
-	if (listen(control->fd, BACKLOG) < 0 || lstat(address.sun_path, &ours) < 0)
-		status = error_errno(err, ERROR_CREATE, "--control %s: listening", control->path);
-	else
-		status = name_socket(control->path, address.sun_path, err);
-	unlink(address.sun_path);
-	if (status == 0) {
-		control->device = ours.st_dev;
-		control->inode = ours.st_ino;
-	}
-	return status;
-}
 
 int control_open(struct control **ret, const char *path, struct error *err)
 {
 	struct control *control = calloc(1, sizeof(*control));
 	if (control == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for a control socket");
-	control->fd = -1;
-	control->path = strdup(path);
-	int status = control->path != NULL ? listen_at(control, err)
-					   : error_set(err, ERROR_SYSTEM, "no memory for a control socket");
+	int status = unix_socket_listen(&control->socket, "--control ", path, SOCK_NONBLOCK, BACKLOG, err);
 	if (status < 0) {
-		control_close(control);
+		free(control);
 		return status;
 	}
 	*ret = control;
@@ -165,17 +63,11 @@ static void free_client(struct client *client)
 
 void control_close(struct control *control)
 {
-	struct stat there;
 	if (control == NULL)
 		return;
-	if (control->inode != 0 && lstat(control->path, &there) == 0 && there.st_dev == control->device &&
-	    there.st_ino == control->inode)
-		unlink(control->path);
-	if (control->fd >= 0)
-		close(control->fd);
+	unix_socket_close(&control->socket);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		free_client(control->clients[i]);
-	free(control->path);
 	free(control);
 }
 
@@ -291,7 +183,7 @@ static void take_client(struct control *control)
 {
 	struct error err;
 	/* cppcheck-suppress nullPointer ; nobody asks for the address */
-	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		control->is_deaf = errno != EAGAIN && errno != EINTR && errno != ECONNABORTED;
 		return;
@@ -404,7 +296,7 @@ static void handle_lines(struct client *client, control_handler *handler, void *
 
 void control_wants(const struct control *control, struct pollfd *ret)
 {
-	ret[0] = (struct pollfd){ .fd = control->is_deaf ? -1 : control->fd, .events = POLLIN };
+	ret[0] = (struct pollfd){ .fd = control->is_deaf ? -1 : control->socket.fd, .events = POLLIN };
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		const struct client *client = control->clients[i];
 		ret[1 + i] = (struct pollfd){ .fd = client != NULL ? client->fd : -1 };

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,41 +34,10 @@ struct place {
 
 /* ---- unix:PATH ---- */
 
-static int find_path(const char *uri, const char *path, struct place *ret, struct error *err)
+static int find_path(const char *path, struct place *ret, struct error *err)
 {
-	size_t length = strlen(path);
 	*ret = (struct place){ .family = AF_UNIX, .size = sizeof(ret->address.un) };
-	if (length == 0 || length >= sizeof(ret->address.un.sun_path))
-		return error_set(err, ERROR_USAGE, "%s: a path of %zu bytes, expected 1 to %zu", uri, length,
-				 sizeof(ret->address.un.sun_path) - 1);
-	ret->address.un.sun_family = AF_UNIX;
-	memcpy(ret->address.un.sun_path, path, length + 1);
-	return 0;
-}
-
-/*
- * A socket that nobody listens on any more is in the way; anything else is somebody's.  A datagram socket that connects
- * to it disturbs nobody: it is refused where no process has that socket, and has the wrong type where one has
- * (net/unix/af_unix.c, unix_find_bsd()).
- */
-static int remove_stale(const char *uri, const struct place *place, struct error *err)
-{
-	const char *path = place->address.un.sun_path;
-	struct stat st;
-	if (lstat(path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, ERROR_USAGE, "%s: there is something else than a socket; name another path", uri);
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int result = fd < 0 ? -1 : connect(fd, &place->address.any, place->size);
-	int why = errno;
-	if (fd >= 0)
-		close(fd);
-	if (result == 0 || why != ECONNREFUSED)
-		return error_set(err, ERROR_USAGE, "%s: somebody else listens there; name another path", uri);
-	if (unlink(path) < 0)
-		return error_errno(err, ERROR_CREATE, "%s: removing a socket that nobody listens on", uri);
-	return 0;
+	return unix_socket_address("unix:", path, &ret->address.un, err);
 }
 
 /* ---- tcp:HOST:PORT ---- */
@@ -252,7 +220,7 @@ static int find_place(const char *uri, const struct uri_options *options, struct
 {
 	const char *rest;
 	if ((rest = after(uri, "unix:")) != NULL)
-		return find_path(uri, rest, ret, err);
+		return find_path(rest, ret, err);
 	if ((rest = after(uri, "tcp:")) != NULL)
 		return find_host(uri, rest, options, ret, err);
 	return error_set(err, ERROR_USAGE, "%s: expected unix:PATH, tcp:HOST:PORT, exec:COMMAND, fd:N or -", uri);
@@ -286,78 +254,79 @@ int uri_connect(const char *uri, const struct uri_options *options, int *ret_in,
 	return 0;
 }
 
-static int bind_and_listen(const char *uri, const struct place *place, int fd, struct error *err)
+static int listen_tcp(const char *uri, const struct place *place, int *ret, struct error *err)
 {
 	const int yes = 1;
-	mode_t before = umask(0177); /* the socket's mode is 0600 from its first moment */
-	if (place->family != AF_UNIX)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-	int result = bind(fd, &place->address.any, place->size);
-	umask(before);
-	if (result < 0 || listen(fd, 1) < 0)
-		return error_errno(err, ERROR_CREATE, "%s", uri);
-	return 0;
+	int fd = socket(place->family, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
+	if (fd < 0)
+		return error_errno(err, ERROR_SYSTEM, "%s", uri);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (bind(fd, &place->address.any, place->size) < 0 || listen(fd, 1) < 0)
+		status = error_errno(err, ERROR_CREATE, "%s", uri);
+	if (status < 0)
+		close(fd);
+	else
+		*ret = fd;
+	return status;
 }
 
 int uri_listen(const char *uri, const struct uri_options *options, struct uri_listener *ret, struct error *err)
 {
-	struct uri_listener listener = { .fd = -1, .in_fd = -1, .out_fd = -1 };
+	struct uri_listener listener = { .uri = uri, .socket = { .fd = -1 }, .tcp_fd = -1, .in_fd = -1, .out_fd = -1 };
 	struct place place;
 	int status = open_directly(uri, &listener.in_fd, &listener.out_fd, err);
-	if (status != 0) {
-		if (status > 0)
-			*ret = listener;
-		return status < 0 ? status : 0;
+	if (status == 0) {
+		status = find_place(uri, options, &place, err);
+		if (status == 0 && place.family == AF_UNIX)
+			status = unix_socket_listen(&listener.socket, "unix:", place.address.un.sun_path, 0, 1, err);
+		else if (status == 0)
+			status = listen_tcp(uri, &place, &listener.tcp_fd, err);
 	}
-	status = find_place(uri, options, &place, err);
-	if (status == 0 && place.family == AF_UNIX)
-		status = remove_stale(uri, &place, err);
 	if (status < 0)
 		return status;
-	listener.fd = socket(place.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener.fd < 0)
-		return error_errno(err, ERROR_SYSTEM, "%s", uri);
-	status = bind_and_listen(uri, &place, listener.fd, err);
-	if (status < 0) {
-		close(listener.fd);
-		return status;
-	}
-	if (place.family == AF_UNIX)
-		memcpy(listener.path, place.address.un.sun_path, sizeof(listener.path));
 	*ret = listener;
+	return 0;
+}
+
+static int accept_one(const struct uri_listener *listener, int fd, int *ret, struct error *err)
+{
+	struct place peer = { .size = sizeof(peer.address) };
+	int got;
+	do
+		got = accept4(fd, &peer.address.any, &peer.size, SOCK_CLOEXEC);
+	while (got < 0 && (errno == EINTR || errno == ECONNABORTED));
+	if (got < 0)
+		return error_errno(err, ERROR_IO, "%s: waiting for a connection", listener->uri);
+	peer.family = peer.address.any.sa_family;
+	set_no_delay(&peer, got);
+	*ret = got;
 	return 0;
 }
 
 int uri_accept(struct uri_listener *listener, int *ret_in, int *ret_out, struct error *err)
 {
-	struct place peer = { .size = sizeof(peer.address) };
-	if (listener->fd >= 0) {
-		int fd;
-		do
-			fd = accept4(listener->fd, &peer.address.any, &peer.size, SOCK_CLOEXEC);
-		while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
-		if (fd < 0)
-			return error_errno(err, ERROR_IO, "waiting for a connection");
-		peer.family = peer.address.any.sa_family;
-		set_no_delay(&peer, fd);
-		listener->in_fd = listener->out_fd = fd;
+	int fd = listener->socket.fd >= 0 ? listener->socket.fd : listener->tcp_fd, status = 0;
+	if (fd >= 0) {
+		status = accept_one(listener, fd, &listener->in_fd, err);
+		listener->out_fd = listener->in_fd;
 	}
-	*ret_in = listener->in_fd;
-	*ret_out = listener->out_fd;
-	listener->in_fd = listener->out_fd = -1;
+	if (status == 0) {
+		*ret_in = listener->in_fd;
+		*ret_out = listener->out_fd;
+		listener->in_fd = listener->out_fd = -1;
+	}
 	uri_listener_done(listener);
-	return 0;
+	return status;
 }
 
 void uri_listener_done(struct uri_listener *listener)
 {
-	if (listener->fd >= 0)
-		close(listener->fd);
+	unix_socket_close(&listener->socket);
+	if (listener->tcp_fd >= 0)
+		close(listener->tcp_fd);
 	if (listener->in_fd >= 0)
 		close(listener->in_fd);
 	if (listener->out_fd >= 0 && listener->out_fd != listener->in_fd)
 		close(listener->out_fd);
-	if (listener->path[0] != '\0')
-		unlink(listener->path);
-	*listener = (struct uri_listener){ .fd = -1, .in_fd = -1, .out_fd = -1 };
+	listener->tcp_fd = listener->in_fd = listener->out_fd = -1;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "error.h"
+#include "unix_socket.h"
 
 struct uri_options {
 	bool is_insecure; /* tcp may go to other hosts: nobody is asked for a password, nothing is encrypted */
@@ -24,17 +25,18 @@ struct uri_options {
  */
 int uri_connect(const char *uri, const struct uri_options *options, int *ret_in, int *ret_out, struct error *err);
 
-/* A receiver that waits for its one connection. */
+/* A receiver that waits for its one connection; the URI stays the caller's. */
 struct uri_listener {
-	int fd; /* -1: there is nothing to wait for */
-	int in_fd, out_fd;
-	char path[108]; /* of the socket that we made; "": none (unix(7) has 108 bytes for it) */
+	const char *uri;
+	struct unix_socket socket; /* for unix: */
+	int tcp_fd;                /* -1: it is not for tcp: */
+	int in_fd, out_fd;         /* for the others, which have nothing to wait for */
 };
 
 /* From now on a source can connect. */
 int uri_listen(const char *uri, const struct uri_options *options, struct uri_listener *ret, struct error *err);
 
-/* Waits for the connection, and takes no other. */
+/* Waits for the connection, takes no other, and ends the listener, also where it fails. */
 int uri_accept(struct uri_listener *listener, int *ret_in, int *ret_out, struct error *err);
 
 /* Closes what it still has, and removes its socket. */

@@ -147,7 +147,7 @@ check 'the file is changed' [ "$(cat "$work/file")" = text ]
 expect 73 "$stasis" run --mem 8M --guest hello --control "$work/no/such"
 complains_once "--control $work/no/such"
 expect 64 "$stasis" run --mem 8M --guest hello --control "$(printf '%0200d' 0)"
-complains_once 'a socket.s name has 1 to 96 bytes'
+complains_once 'a socket.s name of .* bytes, expected 1 to 96'
 end
 
 # Nobody listens: the client says so.  A socket that a killed machine left is replaced.

@@ -13,7 +13,7 @@ complains_once 'fd:77: '
 expect 64 "$stasis" receive - --snapshot -
 complains_once "standard output is the source's connection"
 echo kept >"$socket"
-expect 64 "$stasis" receive "unix:$socket"
+expect 73 "$stasis" receive "unix:$socket"
 complains_once 'something else than a socket'
 check 'the file was changed' [ "$(cat "$socket")" = kept ]
 rm "$socket"
@@ -44,8 +44,8 @@ for _ in $(seq 200); do
 	sleep 0.05
 done
 check 'mode 0600' [ "$(stat -c %a "$socket")" = 600 ]
-expect 64 "$stasis" receive "unix:$socket"
-complains_once 'somebody else listens there'
+expect 73 "$stasis" receive "unix:$socket"
+complains_once 'another process listens there'
 kill "$receiver"
 wait "$receiver"
 check 'a killed receiver leaves its socket' [ -S "$socket" ]

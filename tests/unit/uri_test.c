@@ -73,13 +73,13 @@ START_TEST(a_stale_socket_is_replaced_and_nothing_else)
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	close(fd);
 	ck_assert_msg(uri_listen(uri, &secure, &listener, &err) == 0, "%s", err.text);
-	ck_assert_int_eq(uri_listen(uri, &secure, &second, &err), -ERROR_USAGE);
-	ck_assert_ptr_nonnull(strstr(err.text, "somebody else listens"));
+	ck_assert_int_eq(uri_listen(uri, &secure, &second, &err), -ERROR_CREATE);
+	ck_assert_ptr_nonnull(strstr(err.text, "another process listens"));
 	uri_listener_done(&listener);
 
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	close(fd);
-	ck_assert_int_eq(uri_listen(uri, &secure, &listener, &err), -ERROR_USAGE);
+	ck_assert_int_eq(uri_listen(uri, &secure, &listener, &err), -ERROR_CREATE);
 	ck_assert_ptr_nonnull(strstr(err.text, "something else than a socket"));
 	ck_assert_int_eq(access(path, F_OK), 0);
 }
@@ -114,8 +114,8 @@ START_TEST(what_is_no_place_is_refused)
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	memcpy(longer, "unix:", 5);
-	expect_refused(longer, &secure, "a path of 194 bytes");
-	expect_refused("unix:", &secure, "a path of 0 bytes");
+	expect_refused(longer, &secure, "name of 194 bytes");
+	expect_refused("unix:", &secure, "name of 0 bytes");
 	expect_refused("", &secure, "expected unix:PATH");
 	expect_refused("http://x", &secure, "expected unix:PATH");
 	expect_refused("tcp:localhost", &insecure, "expected tcp:HOST:PORT");
