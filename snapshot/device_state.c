@@ -119,13 +119,7 @@ static void mark_restored(const struct restore *restore, unsigned instance, uint
 	if (state->restored != 0)
 		return;
 	state->restored = 1;
-	report_add(restore->report, &(struct finding){ .kind = FINDING_TRANSLATED,
-						       .where = "vm",
-						       .component = "ports",
-						       .name = "restored",
-						       .left = "0x0",
-						       .right = "0x1",
-						       .detail = "the guest can see that it was restored" });
+	restore_translated(restore, "ports", 0, "restored", 0, 1, "the guest can see that it was restored");
 }
 
 const struct component_ops ports_ops = {

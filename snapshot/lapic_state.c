@@ -105,18 +105,6 @@ static int read_back_lapic(struct vm *vm, unsigned instance, uint8_t stages, str
 
 /* ---- Restoring: its timer ---- */
 
-static void report_timer(const struct restore *restore, unsigned instance, const char *name, uint32_t from, uint32_t to,
-			 const char *why)
-{
-	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "lapic" };
-	component_where(component_by_name("lapic"), instance, finding.where, sizeof(finding.where));
-	snprintf(finding.name, sizeof(finding.name), "%s", name);
-	snprintf(finding.left, sizeof(finding.left), "0x%x", from);
-	snprintf(finding.right, sizeof(finding.right), "0x%x", to);
-	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
-	report_add(restore->report, &finding);
-}
-
 /*
  * A work-around: KVM_SET_LAPIC starts the timer again (arch/x86/kvm/lapic.c, kvm_apic_set_state()), also one that has
  * run down: a one-shot timer would then fire twice.  Without an initial count it stays still.
@@ -128,7 +116,8 @@ static void stop_fired_one_shot(const struct restore *restore, unsigned instance
 	    lapic_get(lapic, LAPIC_TMCCT) != 0)
 		return;
 	lapic_set(lapic, LAPIC_TMICT, 0);
-	report_timer(restore, instance, "TMICT", initial, 0, "its one-shot timer had fired; KVM would start it again");
+	restore_translated(restore, "lapic", instance, "TMICT", initial, 0,
+			   "its one-shot timer had fired; KVM would start it again");
 }
 
 /* KVM_SET_LAPIC starts the timer with what is left of its count (set_target_expiration()). */
@@ -139,8 +128,8 @@ static void move_timer_on(const struct restore *restore, unsigned instance, stru
 	if (elapsed_ns == 0 || !lapic_timer_move_on(lapic, elapsed_ns))
 		return;
 	uint32_t after = lapic_get(lapic, LAPIC_TMCCT);
-	report_timer(restore, instance, "TMCCT", before, after,
-		     after == 1 ? "it has run down since the snapshot, and fires" : "moved on as the clocks are");
+	restore_translated(restore, "lapic", instance, "TMCCT", before, after,
+			   after == 1 ? "it has run down since the snapshot, and fires" : "moved on as the clocks are");
 }
 
 static void translate_lapic(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size)

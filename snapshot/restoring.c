@@ -1,6 +1,7 @@
 #include "restoring.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -89,4 +90,17 @@ void restore_finding(struct restore *restore, const struct component *component,
 	if (finding->component[0] == '\0')
 		snprintf(finding->component, sizeof(finding->component), "%s", component->name);
 	report_add(restore->report, finding);
+}
+
+void restore_translated(const struct restore *restore, const char *component, unsigned instance, const char *field,
+			uint64_t from, uint64_t to, const char *why)
+{
+	struct finding finding = { .kind = FINDING_TRANSLATED };
+	component_where(component_by_name(component), instance, finding.where, sizeof(finding.where));
+	snprintf(finding.component, sizeof(finding.component), "%s", component);
+	snprintf(finding.name, sizeof(finding.name), "%s", field);
+	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, from);
+	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, to);
+	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
+	report_add(restore->report, &finding);
 }

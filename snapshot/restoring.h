@@ -64,4 +64,8 @@ void cpuid_check_host(struct restore *restore, const struct cpuid *host);
 bool restore_is_allowed(const struct restore_options *options, const char *name);
 bool restore_is_left_out(const struct restore_options *options, const char *name);
 
+/* Reports that a field of a component, as the schema calls it, was changed for this host, and why. */
+void restore_translated(const struct restore *restore, const char *component, unsigned instance, const char *field,
+			uint64_t from, uint64_t to, const char *why);
+
 #endif

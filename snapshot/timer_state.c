@@ -177,28 +177,16 @@ static int put_clock(const struct restore *restore, uint64_t clock, uint64_t ela
 	return kvm_call(restore->vm->fd, KVM_SET_CLOCK, &put);
 }
 
-static struct finding clock_finding(const char *name, uint64_t from, uint64_t to, const char *why)
-{
-	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "clock" };
-	component_where(component_by_name("clock"), 0, finding.where, sizeof(finding.where));
-	snprintf(finding.name, sizeof(finding.name), "%s", name);
-	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, from);
-	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, to);
-	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
-	return finding;
-}
-
 /* What was done about the time since the snapshot. */
 static void report_elapsed(const struct restore *restore, uint64_t elapsed_ns, uint64_t saved, uint64_t got)
 {
-	struct finding finding = clock_finding("clock", saved, got, "moved on by the time since the snapshot");
 	if (restore->options->clock == RESTORE_CLOCK_CONTINUE)
 		return;
 	if (elapsed_ns == 0)
-		finding =
-			clock_finding("realtime", image_moment_ns(restore->image), image_now_ns(),
-				      "the snapshot is of a later time than this host's: none is taken to have passed");
-	report_add(restore->report, &finding);
+		restore_translated(restore, "clock", 0, "realtime", image_moment_ns(restore->image), image_now_ns(),
+				   "the snapshot is of a later time than this host's: none is taken to have passed");
+	else
+		restore_translated(restore, "clock", 0, "clock", saved, got, "moved on by the time since the snapshot");
 }
 
 /* It runs on, so that no comparison of two images could tell whether it arrived. */
@@ -222,7 +210,9 @@ static int restore_clock(struct restore *restore, unsigned instance, enum stage 
 	}
 	int64_t ahead = before((int64_t)got.clock, (int64_t)wanted), spent = monotonic_ns() - start;
 	if (ahead < -CLOCK_TOLERANCE_NS || ahead > spent + CLOCK_TOLERANCE_NS) {
-		struct finding finding = clock_finding("clock", wanted, got.clock, "it is not what it was set to");
+		struct finding finding = { .name = "clock", .detail = "it is not what it was set to" };
+		snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, wanted);
+		snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, (uint64_t)got.clock);
 		restore_finding(restore, component_by_name("clock"), 0, NULL, &finding);
 		return 0;
 	}

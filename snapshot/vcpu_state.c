@@ -296,12 +296,8 @@ static void make_tss_64(const struct restore *restore, unsigned instance, uint8_
 	if ((sregs2->efer & EFER_LMA) == 0 || sregs2->tr.type != TSS_BUSY_16 || !is_intel())
 		return;
 	sregs2->tr.type = TSS_BUSY_64;
-	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "sregs", .name = "tr.type" };
-	component_where(component_by_name("sregs"), instance, finding.where, sizeof(finding.where));
-	snprintf(finding.left, sizeof(finding.left), "0x%x", TSS_BUSY_16);
-	snprintf(finding.right, sizeof(finding.right), "0x%x", TSS_BUSY_64);
-	snprintf(finding.detail, sizeof(finding.detail), "VMX enters long mode only with a 64-bit TSS");
-	report_add(restore->report, &finding);
+	restore_translated(restore, "sregs", instance, "tr.type", TSS_BUSY_16, TSS_BUSY_64,
+			   "VMX enters long mode only with a 64-bit TSS");
 }
 
 const struct component_ops sregs_ops = { .save = save_sregs, .restore = restore_sregs, .translate = make_tss_64 };
@@ -404,16 +400,6 @@ static uint64_t ticks_of_ns(uint64_t ns, uint64_t khz)
 	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
 }
 
-static void report_tsc(const struct restore *restore, unsigned instance, uint64_t from, uint64_t to, const char *why)
-{
-	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "tsc", .name = "tsc" };
-	component_where(component_by_name("tsc"), instance, finding.where, sizeof(finding.where));
-	snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, from);
-	snprintf(finding.right, sizeof(finding.right), "0x%" PRIx64, to);
-	snprintf(finding.detail, sizeof(finding.detail), "%s", why);
-	report_add(restore->report, &finding);
-}
-
 /* It goes on where it stood, or where --clock realtime has it by now. */
 static int restore_tsc(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 		       struct error *err)
@@ -434,10 +420,11 @@ static int restore_tsc(struct restore *restore, unsigned instance, enum stage st
 	int64_t shift = (int64_t)(now.tsc - wanted.tsc);
 	if (shift <= -(int64_t)(now.khz * 1000) || shift >= (int64_t)(now.khz * 1000)) {
 		restore->tsc_shift[instance] = shift;
-		report_tsc(restore, instance, wanted.tsc, now.tsc,
-			   "this KVM drops writes of the TSC; a TSC deadline is shifted by the difference");
+		restore_translated(restore, "tsc", instance, "tsc", wanted.tsc, now.tsc,
+				   "this KVM drops writes of the TSC; a TSC deadline is shifted by the difference");
 	} else if (wanted.tsc != saved.tsc) {
-		report_tsc(restore, instance, saved.tsc, now.tsc, "moved on by the time since the snapshot");
+		restore_translated(restore, "tsc", instance, "tsc", saved.tsc, now.tsc,
+				   "moved on by the time since the snapshot");
 	}
 	return 0;
 }

@@ -4,12 +4,15 @@
 need_kvm
 need python3
 socket=$work/s
-"$stasis" run --mem 8M --guest counter --control "$socket" </dev/null >"$work/console" 2>"$work/messages" &
-pid=$!
-for _ in $(seq 200); do
-	[ ! -S "$socket" ] || break
-	sleep 0.05
-done
+start_counter() { # its process is $pid
+	"$stasis" run --mem 8M --guest counter --control "$socket" </dev/null >"$work/console" 2>"$work/messages" &
+	pid=$!
+	for _ in $(seq 200); do
+		[ ! -S "$socket" ] || break
+		sleep 0.05
+	done
+}
+start_counter
 # The guest counts on: no number is missing, and none comes twice.  Its last line may be cut by its end.
 counted() { # counted FILE...: its console, one part behind the other
 	for counted in "$@"; do
@@ -42,12 +45,7 @@ prints '^machine: running$'
 expect 0 "$stasis" ctl "$socket" quit
 wait "$pid"
 
-"$stasis" run --mem 8M --guest counter --control "$socket" </dev/null >"$work/console" 2>"$work/messages" &
-pid=$!
-for _ in $(seq 200); do
-	[ ! -S "$socket" ] || break
-	sleep 0.05
-done
+start_counter
 expect 0 python3 "$(dirname "$0")/control_migrate.py" "$socket"
 [ "$status" -eq 0 ] || kill "$pid"
 wait "$pid"
