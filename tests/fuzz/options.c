@@ -1,4 +1,4 @@
-/* The command line: the first byte's bits are the groups of options, then the arguments, one a line. */
+/* The command line: the first two bytes' bits are the groups of options, then the arguments, one a line. */
 #include "fuzz.h"
 #include "vmm/options.h"
 
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bytes input = { data, size };
 	char *argv[ARGUMENTS_MAX + 1] = { strdup("run") }, *all[ARGUMENTS_MAX];
 	int argc = 1;
-	unsigned groups = (unsigned)fuzz_take(&input, 1);
+	unsigned groups = (unsigned)fuzz_take(&input, 2);
 	struct options options;
 	struct error err;
 	bool help;
