@@ -2,6 +2,7 @@
  * The long-mode guests' first instructions, their trap entries, and the instructions that may fault.
  */
 #include "guest/abi.h"
+#include "callee_saved.inc"
 #include "lib.h"
 
 	.section .text.start, "ax"
@@ -112,12 +113,7 @@ msr_refused:
  */
 	.global user_run, user_return, user_stack
 user_run:
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	push_callee_saved
 	movq %rsp, user_stack
 	movq %rdi, %rcx
 	movq %rsi, %rdi
@@ -130,12 +126,7 @@ user_run:
 	pushq %rcx
 	iretq
 user_return:
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
+	pop_callee_saved
 	ret
 
 	.bss

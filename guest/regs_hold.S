@@ -3,15 +3,12 @@
  * all of them to gprs_seen.  Between the two nothing but the OUT touches a register, RSP included, so whoever stops
  * the machine there finds the pattern.
  */
+#include "callee_saved.inc"
+
 	.text
 	.global gprs_hold
 gprs_hold:
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	push_callee_saved
 	pushfq
 	movq %rsp, gprs_stack
 	pushq gprs_load + 128
@@ -53,12 +50,7 @@ gprs_hold:
 	pushfq
 	popq gprs_seen + 128
 	popfq
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
+	pop_callee_saved
 	ret
 
 /* For user_run(): what moves the FPU's state between its registers and RDI, and reads XCR0 into RAX. */

@@ -2,6 +2,7 @@
  * What shadow.c does with shadow stacks on.  Where they are switched on or off there is no call and no return: each RET
  * must find on the shadow stack what its CALL has put there.
  */
+#include "callee_saved.inc"
 #include "lib.h"
 #include "shadow.h"
 
@@ -58,12 +59,7 @@ nest_supervisor:
  */
 	.global user_enter, user_middle, user_end
 user_enter:
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	push_callee_saved
 	movq %rsp, caller_stack
 	movq %rdx, %r8
 	S_CET CET_SH_STK_EN
@@ -87,12 +83,7 @@ user_leave:
 	clrssbsy (%rdi)
 	S_CET 0
 	movq caller_stack, %rsp
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
+	pop_callee_saved
 	ret
 
 	.bss

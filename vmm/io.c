@@ -16,12 +16,16 @@
 #define NAME_TRIES      50
 #define NAME_WAIT_NS    2000000
 
-ssize_t io_read_full(int fd, void *ret, size_t size)
+/* Instead of an offset: where the file stands, which then moves on. */
+#define HERE UINT64_MAX
+
+static ssize_t read_all(int fd, void *ret, size_t size, uint64_t offset)
 {
 	uint8_t *at = ret;
 	size_t got = 0;
 	while (got < size) {
-		ssize_t n = read(fd, at + got, size - got);
+		ssize_t n = offset == HERE ? read(fd, at + got, size - got)
+					   : pread(fd, at + got, size - got, (off_t)(offset + got));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -31,58 +35,44 @@ ssize_t io_read_full(int fd, void *ret, size_t size)
 		got += (size_t)n;
 	}
 	return (ssize_t)got;
+}
+
+static int write_all(int fd, const void *data, size_t size, uint64_t offset)
+{
+	const uint8_t *at = data;
+	size_t put = 0;
+	while (put < size) {
+		ssize_t n = offset == HERE ? write(fd, at + put, size - put)
+					   : pwrite(fd, at + put, size - put, (off_t)(offset + put));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO; /* nothing more would ever come of it */
+		if (n <= 0)
+			return -1;
+		put += (size_t)n;
+	}
+	return 0;
+}
+
+ssize_t io_read_full(int fd, void *ret, size_t size)
+{
+	return read_all(fd, ret, size, HERE);
 }
 
 int io_write_full(int fd, const void *data, size_t size)
 {
-	const uint8_t *at = data;
-	while (size > 0) {
-		ssize_t n = write(fd, at, size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO; /* nothing more would ever come of it */
-		if (n <= 0)
-			return -1;
-		at += n;
-		size -= (size_t)n;
-	}
-	return 0;
+	return write_all(fd, data, size, HERE);
 }
 
 int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset)
 {
-	const uint8_t *at = data;
-	while (size > 0) {
-		ssize_t n = pwrite(fd, at, size, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO; /* nothing more would ever come of it */
-		if (n <= 0)
-			return -1;
-		at += n;
-		size -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
+	return write_all(fd, data, size, offset);
 }
 
 ssize_t io_pread_full(int fd, void *ret, size_t size, uint64_t offset)
 {
-	uint8_t *at = ret;
-	size_t got = 0;
-	while (got < size) {
-		ssize_t n = pread(fd, at + got, size - got, (off_t)(offset + got));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
+	return read_all(fd, ret, size, offset);
 }
 
 bool io_is_hole(int fd, uint64_t offset, uint64_t size)
