@@ -1,4 +1,4 @@
-#include "outgoing.h"
+#include "outgoing_state.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -7,61 +7,16 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "channel.h"
 #include "crc32c.h"
 #include "file.h"
-#include "ram.h"
-#include "ram_digest.h"
 #include "save.h"
 #include "vmm/now.h"
 
-#define STEPS_MAX      16u      /* messages that one outgoing_step() makes */
-#define PIECE_PAGES    256u     /* whose dirty bits are cleared at once, before they are read */
-#define SCAN_PAGES_MAX 4096u    /* that are looked at for one message */
-#define FEW_PAGES      64u      /* another round would take no fewer */
-#define STUCK_MAX      4u       /* rounds that do not shrink, before it is given up */
-#define MEASURED_MIN   262144   /* bytes of a round that say something of the bandwidth */
-#define IDLE_US        10000000 /* without a byte in either direction */
-#define TRIAL_US       60000000 /* the same, while the target makes its trial */
-#define WAIT_MS        500
-#define SECOND_US      1000000.0
-
-struct outgoing {
-	struct vm *vm;
-	struct track *track; /* the caller's, or NULL */
-	struct dirty *dirty; /* the track's, or ours */
-	struct channel channel;
-	struct outgoing_options options;
-	uint8_t id[IMAGE_ID_SIZE];
-	bool was_paused; /* when this began: it stays so where this fails */
-	bool was_held;   /* by its user, when it was to stand still for the last pages */
-	bool holds;
-
-	enum outgoing_phase phase;
-	enum outgoing_result result;
-	struct error error;
-	char *remarks; /* WIRE_TEXT_MAX + 1 bytes */
-
-	struct buffer blob; /* a serialized state that is being sent */
-	size_t blob_at;
-	struct wire_seal seal;
-
-	struct pages told;  /* written by the guest before this round: cleared piece by piece, then sent */
-	struct pages piece; /* in round 0, of the piece at hand: what is no hole */
-	struct pages taken; /* all that was told in all rounds */
-	struct pages data;  /* pages that the target has other bytes of than zeros */
-	struct ram_digest digest;
-	unsigned region; /* of the next page */
-	uint64_t page, piece_end;
-	bool is_round_sent;       /* its end, too */
-	struct wire_round counts; /* of this round */
-	unsigned stuck;
-	int64_t round_us, active_us, paused_us;
-	uint64_t round_bytes;
-	struct outgoing_numbers numbers;
-	struct outgoing_round rounds[OUTGOING_ROUNDS_KEPT];
-	unsigned nr_rounds;
-};
+#define STEPS_MAX 16u      /* messages that one outgoing_step() makes */
+#define IDLE_US   10000000 /* without a byte in either direction */
+#define TRIAL_US  60000000 /* the same, while the target makes its trial */
+#define WAIT_MS   500
+#define SECOND_US 1000000.0
 
 static const char *const phase_names[OUTGOING_PHASES] = {
 	[OUTGOING_ASKING] = "asking",       [OUTGOING_ROUNDS] = "rounds",       [OUTGOING_LAST] = "last pages",
@@ -72,14 +27,6 @@ const char *outgoing_phase_name(enum outgoing_phase phase)
 {
 	assert(phase < OUTGOING_PHASES);
 	return phase_names[phase];
-}
-
-static uint64_t ram_pages(const struct outgoing *outgoing)
-{
-	uint64_t nr = 0;
-	for (unsigned i = 0; i < outgoing->told.nr_regions; i++)
-		nr += outgoing->told.nr_pages[i];
-	return nr;
 }
 
 /* ---- Ends ---- */
@@ -195,164 +142,7 @@ static void send_blob(struct outgoing *outgoing)
 	outgoing->phase = OUTGOING_PREPARING;
 }
 
-/* ---- Pages ---- */
-
-/* A message of pages that is being filled, in the writer. */
-struct batch {
-	struct wire_pages head;
-	struct wire_run runs[WIRE_RUNS_MAX];
-	uint8_t *payload;
-};
-
-static void add_to_run(struct batch *batch, uint64_t gpa, enum wire_run_kind kind)
-{
-	struct wire_run *last = batch->head.nr_runs > 0 ? &batch->runs[batch->head.nr_runs - 1] : NULL;
-	if (last != NULL && last->kind == (uint32_t)kind && last->gpa + (uint64_t)last->nr_pages * MEMORY_PAGE == gpa)
-		last->nr_pages++;
-	else
-		batch->runs[batch->head.nr_runs++] = (struct wire_run){ .gpa = gpa, .nr_pages = 1, .kind = kind };
-}
-
-/* The guest may write the page meanwhile, and is then told to have done so: what is sent is what was copied. */
-static void add_page(struct outgoing *outgoing, struct batch *batch, uint64_t page)
-{
-	const struct memory_region *region = &outgoing->vm->memory.regions[outgoing->region];
-	uint64_t gpa = region->range.gpa + page * MEMORY_PAGE;
-	uint8_t *copy = batch->payload + sizeof(batch->head) + (size_t)batch->head.nr_pages * MEMORY_PAGE;
-	memcpy(copy, region->hva + page * MEMORY_PAGE, MEMORY_PAGE);
-	if (!bytes_are_zero(copy, MEMORY_PAGE)) {
-		add_to_run(batch, gpa, WIRE_RUN_DATA);
-		batch->head.nr_pages++;
-		outgoing->counts.data_pages++;
-		pages_add(&outgoing->data, outgoing->region, page, 1);
-		ram_digest_set(&outgoing->digest, outgoing->region, page, copy);
-	} else if (pages_has(&outgoing->data, outgoing->region, page)) {
-		add_to_run(batch, gpa, WIRE_RUN_ZERO);
-		outgoing->counts.zero_pages++;
-		ram_digest_set_zero(&outgoing->digest, outgoing->region, page);
-	}
-}
-
-/* In round 0 all RAM is looked at, whatever was told. */
-static const struct pages *round_pages(const struct outgoing *outgoing)
-{
-	return outgoing->numbers.round == 0 ? &outgoing->piece : &outgoing->told;
-}
-
-/* The next piece: from its clearing on, the guest's writes are told again.  False: the round is at its end. */
-static bool next_piece(struct outgoing *outgoing, int *ret_status)
-{
-	uint64_t nr_pages;
-	while (outgoing->page == (nr_pages = outgoing->told.nr_pages[outgoing->region])) {
-		if (outgoing->region + 1 == outgoing->told.nr_regions)
-			return false;
-		outgoing->region++;
-		outgoing->page = 0;
-	}
-	uint64_t left = nr_pages - outgoing->page, nr = left < PIECE_PAGES ? left : PIECE_PAGES, found, run;
-	outgoing->piece_end = outgoing->page + nr;
-	if (outgoing->numbers.round == 0 ||
-	    pages_next_run(&outgoing->told, outgoing->region, outgoing->page, outgoing->piece_end, &found, &run))
-		*ret_status = dirty_clear(outgoing->dirty, &outgoing->told, outgoing->region, outgoing->page, nr,
-					  &outgoing->error);
-	if (outgoing->numbers.round == 0)
-		ram_add_data(&outgoing->vm->memory, outgoing->region, outgoing->page, nr, &outgoing->piece);
-	return true;
-}
-
-static bool is_full(const struct batch *batch)
-{
-	return batch->head.nr_pages == WIRE_DATA_PAGES_MAX || batch->head.nr_runs == WIRE_RUNS_MAX;
-}
-
-/* Fills a message from where the round stands.  *ret_end: nothing of it is left. */
-static int fill_batch(struct outgoing *outgoing, struct batch *batch, bool *ret_end)
-{
-	uint64_t page, run, scanned = 0;
-	int status = 0;
-	*ret_end = false;
-	while (!is_full(batch) && scanned < SCAN_PAGES_MAX && status == 0) {
-		if (outgoing->page == outgoing->piece_end && !next_piece(outgoing, &status)) {
-			*ret_end = true;
-			break;
-		}
-		uint64_t before = outgoing->page;
-		if (pages_next_run(round_pages(outgoing), outgoing->region, before, outgoing->piece_end, &page, &run)) {
-			add_page(outgoing, batch, page);
-			outgoing->page = page + 1;
-			outgoing->numbers.round_done += outgoing->numbers.round != 0;
-		} else {
-			outgoing->page = outgoing->piece_end;
-		}
-		scanned += outgoing->page - before;
-		if (outgoing->numbers.round == 0)
-			outgoing->numbers.round_done += outgoing->page - before;
-	}
-	return status;
-}
-
-static void end_round(struct outgoing *outgoing)
-{
-	outgoing->counts.round = outgoing->numbers.round;
-	outgoing->is_round_sent = true;
-	if (outgoing->phase == OUTGOING_ROUNDS) /* behind the last pages comes the state */
-		wire_writer_put(&outgoing->channel.writer, WIRE_ROUND_END, &outgoing->counts, sizeof(outgoing->counts));
-	outgoing->numbers.data_pages += outgoing->counts.data_pages;
-	outgoing->numbers.zero_pages += outgoing->counts.zero_pages;
-}
-
-static int send_pages(struct outgoing *outgoing, uint8_t *payload)
-{
-	struct batch batch = { .payload = payload };
-	bool is_end;
-	int status = fill_batch(outgoing, &batch, &is_end);
-	if (status < 0)
-		return status;
-	if (batch.head.nr_runs > 0) {
-		size_t runs_size = batch.head.nr_runs * sizeof(batch.runs[0]);
-		size_t data_size = sizeof(batch.head) + (size_t)batch.head.nr_pages * MEMORY_PAGE;
-		memcpy(payload, &batch.head, sizeof(batch.head));
-		memcpy(payload + data_size, batch.runs, runs_size);
-		wire_writer_end(&outgoing->channel.writer, WIRE_PAGES, data_size + runs_size);
-	}
-	if (is_end && wire_writer_begin(&outgoing->channel.writer) != NULL)
-		end_round(outgoing);
-	return 0;
-}
-
-/* ---- Rounds ---- */
-
-/*
- * What the guest has written up to now is the next round's, besides what is told already: that was not sent yet, and
- * will not be told again.
- */
-static int begin_round(struct outgoing *outgoing)
-{
-	int status = dirty_fetch(outgoing->dirty, &outgoing->told, &outgoing->error);
-	if (status < 0)
-		return status;
-	pages_unite(&outgoing->taken, &outgoing->told);
-	outgoing->region = 0;
-	outgoing->page = outgoing->piece_end = 0;
-	outgoing->is_round_sent = false;
-	outgoing->counts = (struct wire_round){ 0 };
-	outgoing->numbers.round_done = 0;
-	outgoing->numbers.round_todo = pages_count(&outgoing->told);
-	outgoing->round_us = now_us();
-	outgoing->round_bytes = outgoing->channel.bytes_out;
-	return 0;
-}
-
-static int begin_round_0(struct outgoing *outgoing)
-{
-	int status = begin_round(outgoing);
-	if (status == 0 && outgoing->track != NULL) {
-		pages_unite(&outgoing->taken, &outgoing->track->since);
-		pages_clear(&outgoing->track->since);
-	}
-	outgoing->numbers.round_todo = ram_pages(outgoing);
-	return status;
-}
+/* ---- The guest stands still ---- */
 
 /* Looked at under the lock: a machine that stopped to report something runs on when that was taken. */
 static bool has_event(struct vm *vm)
@@ -385,86 +175,20 @@ static int begin_last(struct outgoing *outgoing)
 	int status = take_state(outgoing, &outgoing->error);
 	outgoing->numbers.round++;
 	if (status == 0)
-		status = begin_round(outgoing);
+		status = outgoing_begin_round(outgoing);
 	outgoing->phase = OUTGOING_LAST;
 	return status;
 }
 
-/* What the round that has arrived says of the bandwidth; how long it took, in seconds. */
-static double measure_round(struct outgoing *outgoing)
-{
-	double seconds = (double)(now_us() - outgoing->round_us + 1) / SECOND_US;
-	uint64_t bytes = outgoing->channel.bytes_out - outgoing->round_bytes, limit = outgoing->options.bandwidth;
-	if (bytes >= MEASURED_MIN || outgoing->numbers.bandwidth == 0)
-		outgoing->numbers.bandwidth = (uint64_t)((double)bytes / seconds) + 1;
-	if (limit != 0 && outgoing->numbers.bandwidth > limit) /* a round that was but a burst */
-		outgoing->numbers.bandwidth = limit;
-	return seconds;
-}
-
-static void keep_round(struct outgoing *outgoing, struct outgoing_round round, uint64_t left_pages)
-{
-	round.left_pages = left_pages;
-	if (outgoing->nr_rounds < OUTGOING_ROUNDS_KEPT)
-		outgoing->rounds[outgoing->nr_rounds++] = round;
-}
-
-static uint64_t rest_us(const struct outgoing *outgoing, uint64_t pages)
-{
-	return (uint64_t)((double)(pages * MEMORY_PAGE) / (double)outgoing->numbers.bandwidth * SECOND_US);
-}
-
-/* What comes on top of the rest, as far as is known: saving here, restoring there. */
-static uint64_t fixed_us(const struct outgoing *outgoing)
-{
-	return outgoing->numbers.description_us + outgoing->numbers.trial_us;
-}
-
-/* What rounds cannot make shorter takes no more than half of the goal away. */
-static bool fits(const struct outgoing *outgoing, uint64_t pages)
-{
-	uint64_t goal = outgoing->options.downtime_us, fixed = fixed_us(outgoing);
-	return pages == 0 || rest_us(outgoing, pages) + (fixed < goal / 2 ? fixed : goal / 2) <= goal;
-}
-
-static int cannot_converge(struct outgoing *outgoing, uint64_t pages)
-{
-	const struct outgoing_numbers *numbers = &outgoing->numbers;
-	return error_set(&outgoing->error, ERROR_NOT_NOW,
-			 "it does not converge: after round %u the guest writes %.1f MiB/s and %.1f MiB/s go over; to "
-			 "move it now it would stand still for %" PRIu64 " ms, and %" PRIu64
-			 " ms are allowed. Allow more, or more bandwidth, or slow the guest down",
-			 numbers->round + 1, (double)numbers->dirty_rate / (1 << 20),
-			 (double)numbers->bandwidth / (1 << 20), (rest_us(outgoing, pages) + fixed_us(outgoing)) / 1000,
-			 outgoing->options.downtime_us / 1000);
-}
-
-/*
- * All of a round has arrived.  As long as rounds halve what is left, another one makes the pause shorter for few bytes;
- * then the guest is stopped, if the rest goes over within the goal.
- */
+/* What was sent has arrived: another round, or the last pages. */
 static int next_round(struct outgoing *outgoing)
 {
-	uint64_t sent = outgoing->counts.data_pages;
-	struct outgoing_round round = { .data_pages = sent,
-					.zero_pages = outgoing->counts.zero_pages,
-					.bytes = outgoing->channel.bytes_out - outgoing->round_bytes,
-					.us = (uint64_t)(now_us() - outgoing->round_us) };
-	double seconds = measure_round(outgoing);
-	pages_clear(&outgoing->told);
-	int status = begin_round(outgoing);
+	bool is_time;
+	int status = outgoing_next_round(outgoing, &is_time);
 	if (status < 0)
 		return status;
-	uint64_t told = outgoing->numbers.round_todo;
-	keep_round(outgoing, round, told);
-	outgoing->numbers.dirty_rate = (uint64_t)((double)(told * MEMORY_PAGE) / seconds);
-	bool is_last = outgoing->numbers.round + 1 >= outgoing->options.rounds_max;
-	bool shrinks = told < sent / 2, can_stop = fits(outgoing, told);
-	outgoing->stuck = shrinks ? 0 : outgoing->stuck + 1;
-	if (can_stop && (told <= FEW_PAGES || !shrinks || is_last) && hold(outgoing))
+	if (is_time && hold(outgoing))
 		return begin_last(outgoing);
-	if (!can_stop && (is_last || outgoing->stuck > STUCK_MAX))
-		return cannot_converge(outgoing, told);
 	outgoing->numbers.round++;
 	return 0;
 }
@@ -492,7 +216,7 @@ static int take_accept(struct outgoing *outgoing, const struct wire_message *mes
 	if (status == 0)
 		status = start_dirty_log(outgoing);
 	if (status == 0)
-		status = begin_round_0(outgoing);
+		status = outgoing_begin_round_0(outgoing);
 	if (status < 0)
 		return status;
 	outgoing->numbers.trial_us = accept.trial_us;
@@ -597,7 +321,7 @@ static int produce(struct outgoing *outgoing, bool *ret_made)
 	bool has_pages = (outgoing->phase == OUTGOING_ROUNDS || is_last) && !outgoing->is_round_sent;
 	*ret_made = payload != NULL && (is_asking || is_last || has_pages);
 	if (*ret_made && has_pages)
-		return send_pages(outgoing, payload);
+		return outgoing_send_pages(outgoing, payload);
 	if (*ret_made)
 		send_blob(outgoing);
 	return 0;
@@ -707,7 +431,7 @@ static int begin(struct outgoing *outgoing, struct error *err)
 	if (status < 0)
 		return status;
 	say_hello(outgoing);
-	outgoing->numbers.ram_size = ram_pages(outgoing) * MEMORY_PAGE;
+	outgoing->numbers.ram_size = outgoing_ram_pages(outgoing) * MEMORY_PAGE;
 	outgoing->active_us = now_us();
 	return 0;
 }

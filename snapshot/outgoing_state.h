@@ -1,0 +1,71 @@
+/*
+ * What the source's files of a migration share: outgoing.c, who says what when and who runs the guest, and
+ * outgoing_rounds.c, which pages go over and when enough have.
+ */
+#ifndef STASIS_SNAPSHOT_OUTGOING_STATE_H
+#define STASIS_SNAPSHOT_OUTGOING_STATE_H
+
+#include "channel.h"
+#include "outgoing.h"
+#include "ram_digest.h"
+
+struct outgoing {
+	struct vm *vm;
+	struct track *track; /* the caller's, or NULL */
+	struct dirty *dirty; /* the track's, or ours */
+	struct channel channel;
+	struct outgoing_options options;
+	uint8_t id[IMAGE_ID_SIZE];
+	bool was_paused; /* when this began: it stays so where this fails */
+	bool was_held;   /* by its user, when it was to stand still for the last pages */
+	bool holds;
+
+	enum outgoing_phase phase;
+	enum outgoing_result result;
+	struct error error;
+	char *remarks; /* WIRE_TEXT_MAX + 1 bytes */
+
+	struct buffer blob; /* a serialized state that is being sent */
+	size_t blob_at;
+	struct wire_seal seal;
+
+	struct pages told;  /* written by the guest before this round: cleared piece by piece, then sent */
+	struct pages piece; /* in round 0, of the piece at hand: what is no hole */
+	struct pages taken; /* all that was told in all rounds */
+	struct pages data;  /* pages that the target has other bytes of than zeros */
+	struct ram_digest digest;
+	unsigned region; /* of the next page */
+	uint64_t page, piece_end;
+	bool is_round_sent;       /* its end, too */
+	struct wire_round counts; /* of this round */
+	unsigned stuck;
+	int64_t round_us, active_us, paused_us;
+	uint64_t round_bytes;
+	struct outgoing_numbers numbers;
+	struct outgoing_round rounds[OUTGOING_ROUNDS_KEPT];
+	unsigned nr_rounds;
+};
+
+/* All that the machine has. */
+uint64_t outgoing_ram_pages(const struct outgoing *outgoing);
+
+/*
+ * What the guest has written up to now is the next round's, besides what is told already: that was not sent yet, and
+ * will not be told again.
+ */
+int outgoing_begin_round(struct outgoing *outgoing);
+
+/* The first one: all of RAM. */
+int outgoing_begin_round_0(struct outgoing *outgoing);
+
+/* Fills a message with pages of the round, at payload, where the writer's next one is; then perhaps ends the round. */
+int outgoing_send_pages(struct outgoing *outgoing, uint8_t *payload);
+
+/*
+ * All of a round has arrived, and the next one begins.  As long as rounds halve what is left, another one makes the
+ * pause shorter for few bytes; then *ret_is_time: the guest may be stopped, for the rest goes over within the goal.
+ * ERROR_NOT_NOW: it does not converge.
+ */
+int outgoing_next_round(struct outgoing *outgoing, bool *ret_is_time);
+
+#endif
