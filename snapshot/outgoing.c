@@ -402,6 +402,8 @@ static int create_sets(struct outgoing *outgoing, struct error *err)
 	struct pages *const all[] = { &outgoing->told, &outgoing->piece, &outgoing->taken, &outgoing->data };
 	const struct machine *machine = &outgoing->vm->machine;
 	int status = ram_digest_create(&outgoing->digest, machine->ranges, machine->nr_ranges, err);
+	if (status == 0)
+		status = sent_pages_create(&outgoing->sent, err);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && status == 0; i++)
 		status = pages_create_for(all[i], &outgoing->vm->memory, err);
 	return status;
@@ -531,6 +533,7 @@ void outgoing_free(struct outgoing *outgoing)
 		pages_unite(&outgoing->track->since, &outgoing->taken);
 	}
 	ram_digest_done(&outgoing->digest);
+	sent_pages_done(&outgoing->sent);
 	pages_done(&outgoing->told);
 	pages_done(&outgoing->piece);
 	pages_done(&outgoing->taken);

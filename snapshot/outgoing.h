@@ -46,6 +46,7 @@ struct outgoing_numbers {
 	unsigned round;                    /* 0: all of RAM */
 	uint64_t round_done, round_todo;   /* pages of this round that were looked at; of all */
 	uint64_t data_pages, zero_pages;   /* that were sent, of all rounds */
+	uint64_t unchanged_pages;          /* that the guest wrote with what they held, and that were not sent */
 	uint64_t bytes_sent, ram_size;     /* of the protocol; of the machine */
 	uint64_t bandwidth;                /* bytes a second, measured; 0: not yet */
 	uint64_t dirty_rate;               /* bytes a second that the guest wrote in the last round */
@@ -58,6 +59,7 @@ struct outgoing_numbers {
 /* A round that has arrived. */
 struct outgoing_round {
 	uint64_t data_pages, zero_pages, bytes; /* that were sent */
+	uint64_t unchanged_pages;               /* that were not, for the target has them */
 	uint64_t us;                            /* from its begin to the target's answer */
 	uint64_t left_pages;                    /* that the guest wrote meanwhile */
 };

@@ -46,16 +46,22 @@ static void add_page(struct outgoing *outgoing, struct batch *batch, uint64_t pa
 	uint64_t gpa = region->range.gpa + page * MEMORY_PAGE;
 	uint8_t *copy = batch->payload + sizeof(batch->head) + (size_t)batch->head.nr_pages * MEMORY_PAGE;
 	memcpy(copy, region->hva + page * MEMORY_PAGE, MEMORY_PAGE);
-	if (!bytes_are_zero(copy, MEMORY_PAGE)) {
+	if (sent_pages_has(&outgoing->sent, gpa, copy)) {
+		outgoing->unchanged++;
+	} else if (!bytes_are_zero(copy, MEMORY_PAGE)) {
 		add_to_run(batch, gpa, WIRE_RUN_DATA);
 		batch->head.nr_pages++;
 		outgoing->counts.data_pages++;
 		pages_add(&outgoing->data, outgoing->region, page, 1);
-		ram_digest_set(&outgoing->digest, outgoing->region, page, copy);
+		if (ram_digest_set(&outgoing->digest, outgoing->region, page, copy))
+			sent_pages_keep(&outgoing->sent, gpa, copy);
+		else
+			sent_pages_forget(&outgoing->sent, gpa);
 	} else if (pages_has(&outgoing->data, outgoing->region, page)) {
 		add_to_run(batch, gpa, WIRE_RUN_ZERO);
 		outgoing->counts.zero_pages++;
 		ram_digest_set_zero(&outgoing->digest, outgoing->region, page);
+		sent_pages_forget(&outgoing->sent, gpa);
 	}
 }
 
@@ -125,6 +131,7 @@ static void end_round(struct outgoing *outgoing)
 		wire_writer_put(&outgoing->channel.writer, WIRE_ROUND_END, &outgoing->counts, sizeof(outgoing->counts));
 	outgoing->numbers.data_pages += outgoing->counts.data_pages;
 	outgoing->numbers.zero_pages += outgoing->counts.zero_pages;
+	outgoing->numbers.unchanged_pages += outgoing->unchanged;
 }
 
 int outgoing_send_pages(struct outgoing *outgoing, uint8_t *payload)
@@ -158,6 +165,7 @@ int outgoing_begin_round(struct outgoing *outgoing)
 	outgoing->page = outgoing->piece_end = 0;
 	outgoing->is_round_sent = false;
 	outgoing->counts = (struct wire_round){ 0 };
+	outgoing->unchanged = 0;
 	outgoing->numbers.round_done = 0;
 	outgoing->numbers.round_todo = pages_count(&outgoing->told);
 	outgoing->round_us = now_us();
@@ -225,11 +233,18 @@ static int cannot_converge(struct outgoing *outgoing, uint64_t pages)
 			 outgoing->options.downtime_us / 1000);
 }
 
+/* Of the pages that were told, so many will be sent, if it goes as in the round that has arrived. */
+static uint64_t expect_sent(const struct outgoing *outgoing, uint64_t sent, uint64_t todo, uint64_t told)
+{
+	return outgoing->numbers.round > 0 && sent < todo ? (told * sent + todo - 1) / todo : told;
+}
+
 int outgoing_next_round(struct outgoing *outgoing, bool *ret_is_time)
 {
-	uint64_t sent = outgoing->counts.data_pages;
+	uint64_t sent = outgoing->counts.data_pages, todo = outgoing->numbers.round_todo;
 	struct outgoing_round round = { .data_pages = sent,
 					.zero_pages = outgoing->counts.zero_pages,
+					.unchanged_pages = outgoing->unchanged,
 					.bytes = outgoing->channel.bytes_out - outgoing->round_bytes,
 					.us = (uint64_t)(now_us() - outgoing->round_us) };
 	double seconds = measure_round(outgoing);
@@ -237,14 +252,14 @@ int outgoing_next_round(struct outgoing *outgoing, bool *ret_is_time)
 	int status = outgoing_begin_round(outgoing);
 	if (status < 0)
 		return status;
-	uint64_t told = outgoing->numbers.round_todo;
+	uint64_t told = outgoing->numbers.round_todo, rest = expect_sent(outgoing, sent, todo, told);
 	keep_round(outgoing, round, told);
 	outgoing->numbers.dirty_rate = (uint64_t)((double)(told * MEMORY_PAGE) / seconds);
 	bool is_last = outgoing->numbers.round + 1 >= outgoing->options.rounds_max;
-	bool shrinks = told < sent / 2, can_stop = fits(outgoing, told);
+	bool shrinks = rest < sent / 2, can_stop = fits(outgoing, rest);
 	outgoing->stuck = shrinks ? 0 : outgoing->stuck + 1;
 	if (!can_stop && (is_last || outgoing->stuck > STUCK_MAX))
-		return cannot_converge(outgoing, told);
-	*ret_is_time = can_stop && (told <= FEW_PAGES || !shrinks || is_last);
+		return cannot_converge(outgoing, rest);
+	*ret_is_time = can_stop && (rest <= FEW_PAGES || !shrinks || is_last);
 	return 0;
 }

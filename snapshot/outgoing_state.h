@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "outgoing.h"
 #include "ram_digest.h"
+#include "sent_pages.h"
 
 struct outgoing {
 	struct vm *vm;
@@ -34,10 +35,12 @@ struct outgoing {
 	struct pages taken; /* all that was told in all rounds */
 	struct pages data;  /* pages that the target has other bytes of than zeros */
 	struct ram_digest digest;
-	unsigned region; /* of the next page */
+	struct sent_pages sent; /* some of the pages that the guest writes without changing them */
+	unsigned region;        /* of the next page */
 	uint64_t page, piece_end;
 	bool is_round_sent;       /* its end, too */
 	struct wire_round counts; /* of this round */
+	uint64_t unchanged;       /* pages of it that were told, and are as the target has them */
 	unsigned stuck;
 	int64_t round_us, active_us, paused_us;
 	uint64_t round_bytes;

@@ -43,17 +43,19 @@ void ram_digest_done(struct ram_digest *digest)
 	*digest = (struct ram_digest){ 0 };
 }
 
-static void set(struct ram_digest *digest, unsigned region, uint64_t page, uint32_t crc)
+static bool set(struct ram_digest *digest, unsigned region, uint64_t page, uint32_t crc)
 {
 	uint64_t gpa = digest->ranges[region].gpa + page * MEMORY_PAGE;
 	uint32_t *at = &digest->crcs[region][page];
+	bool is_same = *at == crc;
 	digest->sum += part(gpa, crc) - part(gpa, *at);
 	*at = crc;
+	return is_same;
 }
 
-void ram_digest_set(struct ram_digest *digest, unsigned region, uint64_t page, const uint8_t *data)
+bool ram_digest_set(struct ram_digest *digest, unsigned region, uint64_t page, const uint8_t *data)
 {
-	set(digest, region, page, crc32c(0, data, MEMORY_PAGE) ^ digest->zero_crc);
+	return set(digest, region, page, crc32c(0, data, MEMORY_PAGE) ^ digest->zero_crc);
 }
 
 void ram_digest_set_zero(struct ram_digest *digest, unsigned region, uint64_t page)

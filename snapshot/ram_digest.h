@@ -22,8 +22,8 @@ int ram_digest_create(struct ram_digest *ret, const struct memory_range *ranges,
 /* Takes all zero. */
 void ram_digest_done(struct ram_digest *digest);
 
-/* A page of a region now holds this, or zeros. */
-void ram_digest_set(struct ram_digest *digest, unsigned region, uint64_t page, const uint8_t *data);
+/* A page of a region now holds this, or zeros.  True: what it held before has the same checksum. */
+bool ram_digest_set(struct ram_digest *digest, unsigned region, uint64_t page, const uint8_t *data);
 void ram_digest_set_zero(struct ram_digest *digest, unsigned region, uint64_t page);
 
 /* The number, made from memory itself. */

@@ -10,7 +10,7 @@ layers='
 1 vmm/kvm vmm/kvm_uapi vmm/kvm_ioctl vmm/kvm_reg vmm/kvm_reg_* snapshot/schema snapshot/crc32c snapshot/report
 2 guest/guests vmm/lapic vmm/memory vmm/pages vmm/dirty vmm/mapped_file vmm/machine vmm/vm vmm/vcpu vmm/exit vmm/setup vmm/cpuid vmm/cpuid_* vmm/bus vmm/serial
 2 vmm/ports vmm/generation vmm/console vmm/terminal vmm/boot vmm/boot_* vmm/elf_file
-3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring snapshot/wire snapshot/ram_digest snapshot/channel
+3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring snapshot/wire snapshot/ram_digest snapshot/sent_pages snapshot/channel
 3 snapshot/state snapshot/state_bits snapshot/*_state
 4 snapshot/save snapshot/track snapshot/live snapshot/rewind snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
 4 snapshot/outgoing snapshot/outgoing_* snapshot/incoming

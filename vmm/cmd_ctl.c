@@ -298,8 +298,8 @@ static void print_reply(const struct client *client, const struct options *optio
 static void print_rounds(const struct client *client)
 {
 	for (unsigned i = 0;; i++) {
-		static const char *const names[] = { "data_pages", "zero_pages", "sent_bytes", "took_us",
-						     "left_pages" };
+		static const char *const names[] = { "data_pages", "zero_pages", "unchanged_pages",
+						     "sent_bytes", "took_us",    "left_pages" };
 		uint64_t values[sizeof(names) / sizeof(names[0])];
 		char path[JSON_PATH_MAX], word[VALUE_SIZE];
 		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
@@ -308,11 +308,12 @@ static void print_rounds(const struct client *client)
 				return;
 			values[k] = strtoull(word, NULL, 10);
 		}
-		double seconds = (double)(values[3] + 1) / 1000000;
-		printf("round %u: %" PRIu64 " pages, and %" PRIu64 " of zeros, in %.1f ms: %.1f MiB/s; the guest wrote "
-		       "%" PRIu64 " meanwhile: %.1f MiB/s\n",
-		       i + 1, values[0], values[1], seconds * 1000, (double)values[2] / (1 << 20) / seconds, values[4],
-		       (double)values[4] / 256 / seconds);
+		double seconds = (double)(values[4] + 1) / 1000000;
+		printf("round %u: %" PRIu64 " pages, %" PRIu64 " of zeros, %" PRIu64
+		       " unchanged, in %.1f ms: %.1f MiB/s; "
+		       "the guest wrote %" PRIu64 " meanwhile: %.1f MiB/s\n",
+		       i + 1, values[0], values[1], values[2], seconds * 1000, (double)values[3] / (1 << 20) / seconds,
+		       values[5], (double)values[5] / 256 / seconds);
 	}
 }
 

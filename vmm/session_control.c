@@ -57,6 +57,7 @@ static void put_numbers(struct json *json, const struct outgoing_numbers *number
 	json_number(json, "pages_todo", numbers->round_todo);
 	json_number(json, "data_pages", numbers->data_pages);
 	json_number(json, "zero_pages", numbers->zero_pages);
+	json_number(json, "unchanged_pages", numbers->unchanged_pages);
 	json_number(json, "sent_bytes", numbers->bytes_sent);
 	json_number(json, "ram_bytes", numbers->ram_size);
 	json_number(json, "bandwidth", numbers->bandwidth);
@@ -72,6 +73,7 @@ static void put_rounds(struct json *json, const struct outgoing_round *rounds, u
 		json_object_begin(json, NULL);
 		json_number(json, "data_pages", rounds[i].data_pages);
 		json_number(json, "zero_pages", rounds[i].zero_pages);
+		json_number(json, "unchanged_pages", rounds[i].unchanged_pages);
 		json_number(json, "sent_bytes", rounds[i].bytes);
 		json_number(json, "took_us", rounds[i].us);
 		json_number(json, "left_pages", rounds[i].left_pages);

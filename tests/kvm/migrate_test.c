@@ -186,6 +186,48 @@ START_TEST(zeros_arrive)
 }
 END_TEST
 
+/*
+ * Pages that the guest writes with what they hold go over twice, and then no more; one that was something else in
+ * between does.  Written when all of a round was looked at, so that the next round is told.
+ */
+START_TEST(what_is_written_without_change_stays)
+{
+	static uint8_t bytes[300 * MEMORY_PAGE], page[MEMORY_PAGE];
+	const uint64_t gpa = KVM_TEST_RAM / 2, pages = sizeof(bytes) / MEMORY_PAGE, other = gpa + sizeof(bytes);
+	static const uint8_t values[] = { 0x5a, 0xa5, 0x5a, 0x5a }; /* of the other page, behind each round */
+	const struct outgoing_options options = { .is_verified = true, .bandwidth = 16 << 20, .downtime_us = 30000 };
+	struct vm *vm = boot_running(&memory, "rounds=0 pages=8 delay=20");
+	struct target target;
+	struct outgoing_numbers numbers;
+	unsigned written = 0; /* rounds */
+	memset(bytes, values[0], sizeof(bytes));
+	vm_pause(vm);
+	memory_write(&vm->memory, gpa, bytes, sizeof(bytes));
+	memory_write(&vm->memory, other, bytes, MEMORY_PAGE);
+	vm_resume(vm);
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
+	while (!outgoing_drive_once(outgoing, vm)) {
+		outgoing_numbers(outgoing, &numbers);
+		if (numbers.phase != OUTGOING_ROUNDS || numbers.round != written ||
+		    numbers.round_done != numbers.round_todo)
+			continue;
+		memset(page, values[written < ARRAY_SIZE(values) ? written : 0], sizeof(page));
+		memory_write(&vm->memory, gpa, bytes, sizeof(bytes));
+		memory_write(&vm->memory, other, page, sizeof(page));
+		written++;
+	}
+	struct vm *moved = target_end(&target);
+	ck_assert_msg(outgoing_result(outgoing, &err) == OUTGOING_MOVED, "%s", err.text);
+	outgoing_numbers(outgoing, &numbers);
+	ck_assert_uint_ge(written, 3);
+	ck_assert_uint_ge(numbers.unchanged_pages, pages);
+	outgoing_free(outgoing);
+	expect_same(vm, moved);
+	machine_free(vm);
+	machine_free(moved);
+}
+END_TEST
+
 /* ---- Staying ---- */
 
 static void expect_stays(struct outgoing *outgoing, struct vm *vm, struct target *target)
@@ -403,6 +445,7 @@ int main(void)
 		{ it_arrives_and_goes_on, ARRAY_SIZE(kinds) },
 		{ it_goes_to_and_fro, 2 },
 		{ zeros_arrive, 1 },
+		{ what_is_written_without_change_stays, 1 },
 		{ what_the_target_lacks_is_named, 1 },
 		{ more_memory_than_there_is_is_refused_at_once, 1 },
 		{ what_does_not_converge_ends, 2 },
