@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all demo check check-hosts install clean format lint asan tsan coverage valgrind fuzz bench session
+.PHONY: all demo check check-hosts pingpong install clean format lint asan tsan coverage valgrind fuzz bench session
 
 all:
 	@command -v cmake >/dev/null || { echo "cmake is missing; scripts/install-deps.sh installs what is needed"; exit 1; }
@@ -22,6 +22,12 @@ check:
 # The static binary's tests on emulated hosts with other kernels and CPUs (docs/HOSTS.md).
 check-hosts:
 	tests/hosts/run-tests
+
+# Moves a guest that verifies its memory to and fro between processes, so often.
+MOVES ?= 1000
+CPUS ?= 4
+pingpong: all
+	scripts/pingpong.sh $(MOVES) $(CPUS) $(BUILD)/stasis
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

@@ -2,7 +2,8 @@
  * memory: dirties pages in rounds.  Each round finds the last round's pattern in every page and writes its own.
  * Command line: pages=N rounds=M seed=S delay=MS; rounds=0 goes on for ever, delay is the time between two rounds;
  * each-round: a checkpoint in every round instead of one.  Of several CPUs, each has a share of the pages and rounds of
- * its own; the first one prints and takes the checkpoints.
+ * its own; the first one prints and takes the checkpoints.  together: no CPU begins a round before all have ended the
+ * one before, so that a line of the first one tells of all.
  */
 #include "lib.h"
 #include "smp.h"
@@ -15,13 +16,14 @@
 
 static struct {
 	uint64_t pages, rounds, seed, delay_ms;
-	bool each_round;
+	bool each_round, together;
 } options;
 
 static const struct boot_info *boot_info;
 static uint64_t nr_cpus;
 static struct {
 	volatile uint64_t is_up, is_done;
+	volatile uint64_t rounds; /* ended */
 } cpus[CPUS_MAX];
 
 /* The first word of a page in a round; the others count up from it.  The mixing is that of splitmix64. */
@@ -69,6 +71,22 @@ static bool is_checkpoint(uint64_t id, uint64_t round, uint64_t page)
 	return id == 0 && (options.each_round || round == middle) && page == share(1) / 2;
 }
 
+static bool wait_long_for(const volatile uint64_t *counter, uint64_t value)
+{
+	for (unsigned i = 0; i < WAITS_MAX; i++)
+		if (wait_for(counter, value))
+			return true;
+	return false;
+}
+
+static void end_round(uint64_t own, uint64_t round)
+{
+	cpus[own].rounds = round + 1;
+	for (uint64_t id = 0; options.together && id < nr_cpus; id++)
+		if (!wait_long_for(&cpus[id].rounds, round + 1))
+			fail("rounds of a CPU", cpus[id].rounds, round + 1);
+}
+
 static void run(uint64_t id)
 {
 	uint64_t first = share(id), end = share(id + 1);
@@ -80,6 +98,7 @@ static void run(uint64_t id)
 			if (is_checkpoint(id, round, page))
 				checkpoint(1);
 		}
+		end_round(id, round);
 		if (id == 0)
 			print("round %lu\n", round);
 		wait_ticks(ticks_of_us(boot_info, options.delay_ms * 1000));
@@ -116,8 +135,7 @@ static void start_others(void)
 static void wait_for_others(void)
 {
 	for (uint64_t id = 1; id < nr_cpus; id++) {
-		for (unsigned i = 0; i < WAITS_MAX && !wait_for(&cpus[id].is_done, 1); i++)
-			;
+		wait_long_for(&cpus[id].is_done, 1);
 		expect("further CPU has verified its pages", cpus[id].is_done, 1);
 	}
 }
@@ -131,6 +149,7 @@ void guest_main(const struct boot_info *boot)
 	options.seed = option_number(boot->command_line, "seed=", 1);
 	options.delay_ms = option_number(boot->command_line, "delay=", 0);
 	options.each_round = has_word(boot->command_line, "each-round");
+	options.together = has_word(boot->command_line, "together");
 	uint64_t pages_max = boot->ram_low > POOL_GPA ? (boot->ram_low - POOL_GPA) / PAGE_SIZE : 0;
 	if (options.pages > pages_max)
 		fail("pages: too many for this RAM", options.pages, pages_max);
