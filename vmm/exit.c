@@ -235,26 +235,39 @@ static void handle_unknown(struct vcpu *vcpu)
 	fail(vcpu, "KVM exit reason %u, which nothing here asked for", vcpu->run->exit_reason);
 }
 
-static void (*const handlers[])(struct vcpu *vcpu) = {
-	[KVM_EXIT_IO] = handle_io,
-	[KVM_EXIT_MMIO] = handle_mmio,
-	[KVM_EXIT_HLT] = handle_halt,
-	[KVM_EXIT_SHUTDOWN] = handle_shutdown,
-	[KVM_EXIT_FAIL_ENTRY] = handle_fail_entry,
-	[KVM_EXIT_INTERNAL_ERROR] = handle_internal_error,
-	[KVM_EXIT_INTR] = handle_nothing,
-	[KVM_EXIT_IRQ_WINDOW_OPEN] = handle_nothing,
-	[KVM_EXIT_SET_TPR] = handle_nothing,
+static const struct {
+	void (*handle)(struct vcpu *vcpu);
+	enum vm_exit_kind kind;
+} reasons[] = {
+	[KVM_EXIT_IO] = { handle_io, VM_EXIT_IO },
+	[KVM_EXIT_MMIO] = { handle_mmio, VM_EXIT_MMIO },
+	[KVM_EXIT_HLT] = { handle_halt, VM_EXIT_HLT },
+	[KVM_EXIT_SHUTDOWN] = { handle_shutdown, VM_EXIT_OTHER },
+	[KVM_EXIT_FAIL_ENTRY] = { handle_fail_entry, VM_EXIT_OTHER },
+	[KVM_EXIT_INTERNAL_ERROR] = { handle_internal_error, VM_EXIT_OTHER },
+	[KVM_EXIT_INTR] = { handle_nothing, VM_EXIT_OTHER },
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = { handle_nothing, VM_EXIT_OTHER },
+	[KVM_EXIT_SET_TPR] = { handle_nothing, VM_EXIT_OTHER },
 };
+
+/* The counters of a vCPU have one writer: no locked instruction is needed. */
+static void count(struct vcpu *vcpu, enum vm_exit_kind kind)
+{
+	uint64_t nr = atomic_load_explicit(&vcpu->exits[kind], memory_order_relaxed);
+	atomic_store_explicit(&vcpu->exits[kind], nr + 1, memory_order_relaxed);
+}
 
 void exit_handle(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 	uint32_t reason = vcpu->run->exit_reason;
-	if (reason < sizeof(handlers) / sizeof(handlers[0]) && handlers[reason] != NULL)
-		handlers[reason](vcpu);
-	else
+	if (reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason].handle != NULL) {
+		count(vcpu, reasons[reason].kind);
+		reasons[reason].handle(vcpu);
+	} else {
+		count(vcpu, VM_EXIT_OTHER);
 		handle_unknown(vcpu);
+	}
 	uint64_t exits = atomic_fetch_add(&vm->exits, 1) + 1;
 	if (exits == vm->exits_wanted)
 		vcpu_report(vcpu, VM_EVENT_EXITS, 0, NULL);

@@ -206,6 +206,22 @@ static uint64_t ram_bytes(const struct memory *memory)
 	return size;
 }
 
+static void put_exits(const struct vm *vm, struct json *json)
+{
+	static const char *const names[VM_EXIT_KINDS] = {
+		[VM_EXIT_IO] = "io", [VM_EXIT_MMIO] = "mmio", [VM_EXIT_HLT] = "hlt", [VM_EXIT_OTHER] = "other"
+	};
+	json_number(json, "exits", vm->exits);
+	json_object_begin(json, "exits_by_kind");
+	for (unsigned kind = 0; kind < VM_EXIT_KINDS; kind++) {
+		uint64_t nr = 0;
+		for (unsigned i = 0; i < vm->nr_vcpus; i++)
+			nr += vm->vcpus[i].exits[kind];
+		json_number(json, names[kind], nr);
+	}
+	json_object_end(json);
+}
+
 static void put_pauses(struct session *session, struct json *json)
 {
 	pthread_mutex_lock(&session->vm->lock);
@@ -239,7 +255,7 @@ static int do_stats(struct call *call, struct error *err)
 	json_number(json, "cpu_us", (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000);
 	json_number(json, "resident_bytes", resident_bytes(session));
 	json_number(json, "ram_bytes", ram_bytes(&vm->memory));
-	json_number(json, "exits", vm->exits);
+	put_exits(vm, json);
 	put_pauses(session, json);
 	json_number(json, "console_bytes", console.taken);
 	json_number(json, "console_dropped", console.dropped);

@@ -76,6 +76,15 @@ struct vm_event {
 	struct error error; /* VM_EVENT_FAILED */
 };
 
+/* What an exit from the guest to the program was for.  KVM_RUN that comes back for a signal is none. */
+enum vm_exit_kind {
+	VM_EXIT_OTHER,
+	VM_EXIT_IO, /* an access to a port, or a string of them */
+	VM_EXIT_MMIO,
+	VM_EXIT_HLT, /* without an interrupt controller; else KVM sees to it */
+	VM_EXIT_KINDS,
+};
+
 struct vm;
 
 struct vcpu {
@@ -90,6 +99,7 @@ struct vcpu {
 	struct cpuid cpuid;    /* as it was set */
 	bool has_run;          /* it has been in KVM_RUN since it was last parked */
 	struct vm_event event; /* under vm->lock: what it has to report */
+	_Atomic uint64_t exits[VM_EXIT_KINDS]; /* only its own thread writes them */
 	bool timer_is_known;   /* timer_count holds since it was parked */
 	uint32_t timer_count;  /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands
 				  still */

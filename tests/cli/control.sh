@@ -66,6 +66,11 @@ check 'a paused guest prints' [ "$(lines)" -eq "$before" ]
 ctl 0 stats
 prints '^ram_bytes: 8388608$'
 prints '^exits: [1-9]'
+exits=$(sed -n 's/^exits: //p' "$out")
+prints "^exits_by_kind.io: $exits\$" # a counter has no others
+for kind in mmio hlt other; do
+	prints "^exits_by_kind.$kind: 0\$"
+done
 prints '^resident_bytes: [1-9]'
 prints '^pauses: [0-9]'
 prints '^snapshots: 0$'
@@ -193,6 +198,10 @@ ctl 0 snapshot "$work/2" --incremental
 prints 'MiB of RAM, incremental, guest paused'
 ctl 0 stats
 prints '^written_pages: [0-9]+$'
+# What it has is what docs/CONTROL.md has.
+sed 's/[.:].*//' "$out" | sort -u >"$work/members"
+sed -n '/^### stats/,/^## /s/^| \(`[^|]*`\) |.*/\1/p' "$here/../../docs/CONTROL.md" | tr -d '` ' | tr ',' '\n' | sort >"$work/documented"
+check "$(diff "$work/documented" "$work/members")" cmp -s "$work/documented" "$work/members"
 ctl 0 snapshot "$work/3"
 check 'a whole one is incremental' lacks incremental "$out"
 ctl 0 snapshot "$work/4" --incremental

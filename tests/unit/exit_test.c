@@ -204,6 +204,8 @@ START_TEST(exits_that_end_a_guest_are_events)
 	assert_says("KVM exit reason 12345, which");
 	ck_assert_int_eq(handle(KVM_EXIT_INTR)->kind, VM_EVENT_NONE);
 	ck_assert_uint_eq(vm.exits, 9);
+	ck_assert_uint_eq(vcpu->exits[VM_EXIT_HLT], 1);
+	ck_assert_uint_eq(vcpu->exits[VM_EXIT_OTHER], 8);
 }
 END_TEST
 
@@ -244,6 +246,8 @@ START_TEST(ports_go_to_the_bus)
 			 3);
 	ck_assert_str_eq(text, "port read 0x1234 size 2 value 0xffff (no device)");
 	ck_assert_ptr_null(vm.device_vcpu);
+	ck_assert_uint_eq(vcpu->exits[VM_EXIT_IO], 3);
+	ck_assert_uint_eq(vm.exits, 3);
 }
 END_TEST
 
@@ -260,6 +264,7 @@ START_TEST(mmio_reads_as_ones)
 	exit_handle(vcpu);
 	ck_assert_str_eq(text, "mmio write 0xd0000000 size 4 value 0x1 (no device)");
 	ck_assert_int_eq(vcpu->event.kind, VM_EVENT_NONE);
+	ck_assert_uint_eq(vcpu->exits[VM_EXIT_MMIO], 2);
 }
 END_TEST
 
