@@ -18,11 +18,13 @@ static void print(const struct options *options, const struct report *report, bo
 		json_object_begin(&json, NULL);
 		json_bool(&json, "takes", takes);
 		report_json(&json, "findings", report);
+		post_copy_show(&json);
 		json_object_end(&json);
 		json_end(&json);
 		return;
 	}
 	report_print(stdout, report, true);
+	post_copy_show(NULL);
 	if (takes)
 		printf("%s: this host takes it\n", options->arguments[0]);
 	else

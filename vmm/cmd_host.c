@@ -82,6 +82,7 @@ static void show_system(struct host *host, const struct cpuid *cpuid)
 	show_value(host, "kernel", text);
 	cpuid_vendor(cpuid, vendor);
 	show_value(host, "vendor", vendor);
+	post_copy_show(host->options->json ? &host->json : NULL);
 }
 
 static void show_capabilities(struct host *host, int kvm_fd)

@@ -11,6 +11,7 @@
 #include "setup.h"
 #include "snapshot/file.h"
 #include "snapshot/save.h"
+#include "userfault.h"
 
 void message(const char *format, ...)
 {
@@ -56,6 +57,20 @@ void report_json(struct json *json, const char *name, const struct report *repor
 		json_object_end(json);
 	}
 	json_array_end(json);
+}
+
+void post_copy_show(struct json *json)
+{
+	struct error why = { 0 };
+	bool can = userfault_can(&why);
+	if (json == NULL) {
+		printf("post-copy: %s%s\n", can ? "yes" : "no: ", why.text);
+		return;
+	}
+	json_object_begin(json, "post_copy");
+	json_bool(json, "can", can);
+	json_string(json, "why", why.text);
+	json_object_end(json);
 }
 
 int snapshot_take(struct vm *vm, struct track *track, const char *path, struct error *err)

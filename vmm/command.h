@@ -32,6 +32,10 @@ void report_print(FILE *out, const struct report *report, bool with_details);
 /* The report as a member of a JSON document: an array of findings. */
 void report_json(struct json *json, const char *name, const struct report *report);
 
+/* Says whether this user may receive machines by post-copy (userfault.h), and why not; into a document, or (NULL)
+ * printed. */
+void post_copy_show(struct json *json);
+
 /* Boots what the options name: machine, image or guest, modules.  The machine is paused, without threads. */
 int options_boot(const struct options *options, int kvm_fd, const struct vm_ops *ops, void *ops_context,
 		 struct vm **ret, struct error *err);

@@ -6,6 +6,7 @@ expect 0 "$stasis" host
 complains_nothing
 prints "^kernel: Linux $(uname -r | cut -c1-90)\$"
 prints '^vendor: [A-Za-z]+$'
+prints '^post-copy: (yes|no: .*)$'
 for name in ONE_REG IRQCHIP XSAVE2 TSC_DEADLINE_TIMER; do
 	prints "^capability KVM_CAP_$name +[0-9]+ +[a-zA-Z]"
 done

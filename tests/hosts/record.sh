@@ -16,7 +16,7 @@ result() {
 
 # rules HOST: what has to stay as it is of what stasis host says there, and how many checks there were: none is lost unseen.
 rules() {
-	awk '/^kernel:|^one_reg rules:/ { next }
+	awk '/^kernel:|^post-copy:|^one_reg rules:/ { next }
 		/^capability / { print $1, $2, ($3 > 0 ? "yes" : "no"); next }
 		/^registers:/ { print $1, "MSRs", ($(NF - 1) > 0 ? "and synthetic ones" : "alone"); next }
 		/^one_reg / { sub(/: .*/, ""); $1 = $1 }
