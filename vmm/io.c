@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,6 +74,12 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset)
 ssize_t io_pread_full(int fd, void *ret, size_t size, uint64_t offset)
 {
 	return read_all(fd, ret, size, offset);
+}
+
+bool io_pread_cached(int fd, void *ret, size_t size, uint64_t offset)
+{
+	const struct iovec piece = { .iov_base = ret, .iov_len = size };
+	return preadv2(fd, &piece, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)size;
 }
 
 bool io_is_hole(int fd, uint64_t offset, uint64_t size)

@@ -21,6 +21,9 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset);
 /* As io_read_full(), from offset on, without moving the file's position. */
 ssize_t io_pread_full(int fd, void *ret, size_t size, uint64_t offset);
 
+/* Reads all size bytes if the page cache has them.  False where it has not, and where the file system cannot tell. */
+bool io_pread_cached(int fd, void *ret, size_t size, uint64_t offset);
+
 /* Are the bytes a hole of the file?  Moves the file's position.  False where the file system cannot tell. */
 bool io_is_hole(int fd, uint64_t offset, uint64_t size);
 

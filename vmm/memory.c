@@ -62,9 +62,24 @@ int memory_add_file(struct memory *memory, const struct memory_range *range, con
 	return status;
 }
 
+/*
+ * A page by itself that is in the page cache is read in the time of mapping it, and then the guest has no fault there.
+ * The read is not waited for, and its failure is no error: then the page is mapped as others are.
+ */
+static bool read_single(struct memory_region *region, uint64_t start, uint64_t size, int fd, uint64_t offset)
+{
+	if (size != MEMORY_PAGE || region->nr_singles == MEMORY_SINGLES_MAX ||
+	    !io_pread_cached(fd, region->hva + start, size, offset + start))
+		return false;
+	region->nr_singles++;
+	return true;
+}
+
 /* What is mapped costs nothing until it is touched; where that would be too many mappings, the pages are read. */
 static int overlay_run(struct memory_region *region, uint64_t start, uint64_t size, int fd, uint64_t offset)
 {
+	if (read_single(region, start, size, fd, offset))
+		return 0;
 	if (region->nr_overlays == MEMORY_OVERLAYS_MAX)
 		return io_pread_full(fd, region->hva + start, size, offset + start) == (ssize_t)size ? 0 : -1;
 	region->nr_overlays++;

@@ -18,6 +18,7 @@
 #define MEMORY_RAM_MIN      (1ull << 20)
 #define MEMORY_RAM_MAX      (1ull << 40)
 #define MEMORY_OVERLAYS_MAX 8192 /* runs of pages of one region; each splits a mapping (vm.max_map_count: 65530) */
+#define MEMORY_SINGLES_MAX  1024 /* such runs of one page that are read instead: 4 MiB that clones do not share */
 #define MEMORY_ROM_MAX      (16ull << 20) /* a ROM ends at 4 GiB and stays clear of the APICs at 0xfec00000 */
 
 enum memory_flags {
@@ -38,6 +39,7 @@ struct memory_region {
 	int fd;                   /* the memfd behind it, or -1 where it is mapped from a snapshot */
 	struct mapped_file *file; /* the snapshot that it is mapped from, the last overlay first, or NULL; owned */
 	unsigned nr_overlays;     /* runs of pages that are mapped from other files than the rest */
+	unsigned nr_singles;      /* single pages of such files that were read instead */
 	uint64_t *written;        /* a bit a page, which memory_write() sets (dirty.h), or NULL */
 };
 
@@ -58,7 +60,8 @@ int memory_add_file(struct memory *memory, const struct memory_range *range, con
 
 /*
  * Lays pages of another file over a region that memory_add_file() added: those of the set, which stand in the file at
- * offset plus their place in the region.  The region then belongs to both files.
+ * offset plus their place in the region.  The region then belongs to both files.  Most are mapped; a page by itself
+ * that is in the page cache is read, for that takes no longer.
  */
 int memory_overlay_file(struct memory *memory, unsigned region, const struct pages *pages, const char *path, int fd,
 			uint64_t offset, struct error *err);

@@ -1,8 +1,12 @@
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "vmm/io.h"
 #include "vmm/memory.h"
+#include "vmm/pages.h"
 
 START_TEST(ram_is_split_below_4_gib)
 {
@@ -64,5 +68,54 @@ START_TEST(ranges_from_a_file_are_checked)
 }
 END_TEST
 
+#define PAIR      1                        /* the first of two pages side by side */
+#define SINGLES   (MEMORY_SINGLES_MAX + 1) /* and behind them, one page in two is the file's: */
+#define SINGLE(i) ((uint64_t)PAIR + 3 + 2 * (i))
+#define NR_PAGES  SINGLE(SINGLES)
+
+/* Can this file system tell what is in the page cache?  What was just written is. */
+static bool knows_its_cache(int fd)
+{
+	char byte;
+	return io_pread_cached(fd, &byte, sizeof(byte), 0);
+}
+
+START_TEST(single_pages_are_read_and_others_mapped)
+{
+	static const uint8_t page[MEMORY_PAGE] = { 'x' };
+	struct memory memory = { 0 };
+	struct memory_range range = { .size = NR_PAGES * MEMORY_PAGE };
+	struct memory_region *region = &memory.regions[0];
+	struct pages pages;
+	FILE *below = tmpfile(), *above = tmpfile();
+	ck_assert(below != NULL && above != NULL);
+	ck_assert_int_eq(ftruncate(fileno(below), (off_t)range.size), 0);
+	for (uint64_t i = 0; i < NR_PAGES; i++)
+		ck_assert_int_eq(io_pwrite_full(fileno(above), page, sizeof(page), i * sizeof(page)), 0);
+	ck_assert_int_eq(memory_add_file(&memory, &range, "below", fileno(below), 0, NULL), 0);
+	ck_assert_int_eq(pages_create_for(&pages, &memory, NULL), 0);
+	pages_add(&pages, 0, PAIR, 2);
+	for (unsigned i = 0; i < SINGLES; i++)
+		pages_add(&pages, 0, SINGLE(i), 1);
+	ck_assert_int_eq(memory_overlay_file(&memory, 0, &pages, "above", fileno(above), 0, NULL), 0);
+	for (uint64_t i = 0; i < NR_PAGES; i++)
+		ck_assert_int_eq(region->hva[i * MEMORY_PAGE], pages_has(&pages, 0, i) ? 'x' : 0);
+
+	/* What was read is there even without the file; there is a limit to that. */
+	if (knows_its_cache(fileno(above))) {
+		ck_assert_uint_eq(region->nr_overlays, 2);
+		ck_assert_int_eq(ftruncate(fileno(above), 0), 0);
+		for (unsigned i = 0; i < MEMORY_SINGLES_MAX; i++)
+			ck_assert_int_eq(region->hva[SINGLE(i) * MEMORY_PAGE], 'x');
+	} else {
+		ck_assert_uint_eq(region->nr_overlays, 1 + SINGLES);
+	}
+	pages_done(&pages);
+	memory_done(&memory);
+	fclose(below);
+	fclose(above);
+}
+END_TEST
+
 UNIT_MAIN("memory", ram_is_split_below_4_gib, an_access_stays_inside_one_region, sizes_have_limits,
-	  ranges_from_a_file_are_checked)
+	  ranges_from_a_file_are_checked, single_pages_are_read_and_others_mapped)
