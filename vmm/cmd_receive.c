@@ -36,13 +36,14 @@ static int wait_for_source(const struct options *options, struct session *sessio
 }
 
 /* Nothing of what the source says is looked at before the process is confined. */
-static int take_machine(struct session *session, struct incoming *incoming, struct vm **ret, struct error *err)
+static int take_machine(const struct options *options, struct session *session, struct incoming *incoming,
+			struct vm **ret, struct error *err)
 {
 	session_confine(session);
 	int status = session_wait_confined(session, err);
 	if (status == 0)
 		status = incoming_receive(incoming, ret, err);
-	report_print(stderr, incoming_report(incoming), status < 0);
+	report_print(stderr, incoming_report(incoming), status < 0 || options->restore.clock == RESTORE_CLOCK_REALTIME);
 	return status;
 }
 
@@ -53,7 +54,7 @@ static int receive_and_run(const struct options *options, struct session *sessio
 	struct vm *vm = NULL;
 	int status = wait_for_source(options, session, kvm_fd, &incoming, err);
 	if (status == 0)
-		status = take_machine(session, incoming, &vm, err);
+		status = take_machine(options, session, incoming, &vm, err);
 	if (status == 0) {
 		session_set_ready(session, commit, &incoming);
 		status = session_run(session, vm, ret_status, err);

@@ -66,16 +66,21 @@ counted
 source_of --guest counter --irqchip split
 port=$((20000 + $$ % 20000))
 receiver "tcp:localhost:$port"
-sleep 0.5
+for _ in $(seq 400); do # its socket in state 0A, which listens (proc(5), net/tcp)
+	! grep -q "^ *[0-9]*: 0100007F:$(printf %04X "$port") 00000000:0000 0A" /proc/net/tcp || break
+	sleep 0.05
+done
 moves_to "tcp:127.0.0.1:$port"
 sleep 0.3
 quit
 counted
 
-# A guest that comes to its end at the target, which ends with its status; together they print what it prints at home.
-expect 1 "$stasis" run --mem 8M --guest memory --append 'rounds=60 delay=10'
+# A guest that comes to its end at the target, which ends with its status; together they print what it prints at home.  Its
+# delays are what it takes longest for, however fast the host is: time to move it.
+takes_time='pages=8 rounds=60 delay=30'
+expect 1 "$stasis" run --mem 8M --guest memory --append "$takes_time"
 cp "$out" "$work/home"
-source_of --guest memory --append 'rounds=60 delay=10'
+source_of --guest memory --append "$takes_time"
 receiver "unix:$work/in"
 wait_for "$work/in"
 moves_to "unix:$work/in"
@@ -86,7 +91,7 @@ cat "$work/out.0" "$work/out.1" >"$work/all"
 check 'it printed something else than at home' cmp -s "$work/home" "$work/all"
 
 # One that was restored, whose memory is mapped from the file, and whose writes are known besides for the next snapshot.
-snapshot "$work/snap" memory --append 'rounds=60 delay=10' --at checkpoint
+snapshot "$work/snap" memory --append "$takes_time" --at checkpoint
 nr=0
 "$stasis" restore --control "$work/control.0" --incremental "$work/snap" </dev/null >"$work/out.0" 2>"$work/err.0" &
 has=$!
@@ -103,8 +108,11 @@ check 'it did not end as at home' [ "$(tail -n 1 "$work/out.1")" = "$(tail -n 1 
 source_of --guest memory --append 'rounds=0 pages=1000 delay=1'
 receiver "unix:$work/in"
 wait_for "$work/in"
-sleep 0.3
-"$stasis" ctl "$work/control.0" migrate "unix:$work/in" --bandwidth 1M >"$out" 2>"$err" &
+for _ in $(seq 600); do # there are pages to be sent, for half a minute
+	! grep -q '^round 0$' "$work/out.0" || break
+	sleep 0.05
+done
+"$stasis" ctl "$work/control.0" migrate "unix:$work/in" --bandwidth 128K >"$out" 2>"$err" &
 client=$!
 sleep 0.5
 kill "$next"

@@ -1,15 +1,17 @@
-"""Stands between a source (standard input and output) and a receiver's socket, and cuts both off at a message.
+"""Stands between a source (standard input and output) and a receiver's socket, and cuts both off at a message, or
+keeps it back for so many seconds.
 
-usage: migrate_relay.py SOCKET TYPE before|behind
+usage: migrate_relay.py SOCKET TYPE before|behind|SECONDS
 """
 import os
 import select
 import socket
 import struct
 import sys
+import time
 
 HEADER = 32
-path, wanted, is_behind = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "behind"
+path, wanted, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 target = socket.socket(socket.AF_UNIX)
 target.connect(path)
 waiting = {0: b"", target.fileno(): b""}
@@ -31,9 +33,11 @@ while True:
             size = HEADER + struct.unpack_from("<I", waiting[fd], 16)[0]
             if len(waiting[fd]) < size:
                 break
-            if kind == wanted and not is_behind:
+            if kind == wanted and how == "before":
                 sys.exit()
+            if kind == wanted and how != "behind":
+                time.sleep(int(how))
             write(other[fd], waiting[fd][:size])
-            if kind == wanted:
+            if kind == wanted and how == "behind":
                 sys.exit()
             waiting[fd] = waiting[fd][size:]

@@ -1,6 +1,7 @@
-# stasis receive: where it waits, what it refuses, and that nothing is left behind.  Moves are cli/control_migrate's.
+# stasis receive: where it waits, what it refuses, that nothing is left behind, and --clock.  Moves are cli/control_migrate's.
 . "$(dirname "$0")/lib.sh"
 need_kvm
+need python3
 socket=$work/in
 
 expect 64 "$stasis" receive
@@ -53,4 +54,49 @@ last='receive unix:SOCKET, stale'
 timeout 1 "$stasis" receive "unix:$socket" >"$out" 2>"$err"
 check 'it was not replaced' [ $? -eq 124 ]
 complains_nothing
+rm "$socket"
+
+# --clock: the state stays on its way for a while.  What the guest's clock knows of that, the snapshots before and behind the move
+# tell, which have the host's time as well; the guest looks whether any clock goes back.
+on_its_way_s=3
+await() {
+	for _ in $(seq 600); do
+		[ ! -S "$1" ] || return
+		sleep 0.05
+	done
+}
+clock_field() { # clock_field FILE NAME: in ns
+	echo $(($("$stasis" inspect "$1" clock | sed -n "s/^vm clock $2 = \(0x[0-9a-f]*\).*/\1/p")))
+}
+moves_by() { # moves_by POLICY: sets $lost_ms, which the clock does not know of
+	rm -f "$work/before" "$work/behind"
+	"$stasis" run --mem 8M --guest clock --cpus 4 --append start=20000 --control "$work/a" </dev/null >"$work/a.out" 2>&1 &
+	source=$!
+	await "$work/a"
+	"$stasis" receive --clock "$1" "unix:$socket" --control "$work/b" </dev/null >"$work/b.out" 2>"$work/b.err" &
+	receiver=$!
+	await "$socket"
+	expect 0 "$stasis" ctl "$work/a" snapshot "$work/before"
+	expect 0 "$stasis" ctl "$work/a" migrate \
+		"exec:exec python3 '$(dirname "$0")/migrate_relay.py' '$socket' 6 $on_its_way_s" # STATE
+	wait "$source"
+	await "$work/b"
+	expect 0 "$stasis" ctl "$work/b" snapshot "$work/behind"
+	clock_ns=$(($(clock_field "$work/behind" clock) - $(clock_field "$work/before" clock)))
+	time_ns=$(($(clock_field "$work/behind" realtime) - $(clock_field "$work/before" realtime)))
+	lost_ms=$(((time_ns - clock_ns) / 1000000))
+	wait "$receiver"
+	ended=$?
+	last="receive --clock $1"
+	cp "$work/b.out" "$out"
+	cp "$work/b.err" "$err"
+	check "the guest ended with $ended" [ "$ended" -eq 1 ]
+	prints_last '^clock: all as expected'
+}
+moves_by continue
+check "its clock went on by $lost_ms ms less than time" [ "$lost_ms" -ge ${on_its_way_s}000 ]
+complains_not 'moved on'
+moves_by realtime
+check "its clock went on by $lost_ms ms less than time" [ "${lost_ms#-}" -lt 1000 ]
+complains '^translated: vm clock clock: 0x[0-9a-f]+ -> 0x[0-9a-f]+; moved on by the time since the snapshot$'
 finish
