@@ -35,8 +35,8 @@ static void report_finding(const struct comparison *c, struct finding *finding, 
 	report_add(c->report, finding);
 }
 
-static void describe_difference(const struct schema_leaf *leaf, const struct kvm_reg_bits *bits, const uint8_t *a,
-				const uint8_t *b, struct finding *finding)
+static void describe_difference(const struct schema_leaf *leaf, const char *bits, const uint8_t *a, const uint8_t *b,
+				struct finding *finding)
 {
 	schema_format(leaf, a, finding->left, sizeof(finding->left));
 	schema_format(leaf, b, finding->right, sizeof(finding->right));

@@ -51,8 +51,8 @@ static inline uint64_t component_key(const uint8_t *entry)
 
 /* How an entry of a list is told to people, and how it compares. */
 struct entry_description {
-	char component[24], name[80];    /* "msr", "IA32_LSTAR (0xc0000082)" */
-	const struct kvm_reg_bits *bits; /* of its value field */
+	char component[24], name[80]; /* "msr", "IA32_LSTAR (0xc0000082)" */
+	const char *bits;             /* of its value field */
 	enum field_rule rule;
 	const char *why; /* FIELD_VOLATILE */
 };

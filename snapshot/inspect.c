@@ -43,7 +43,7 @@ static int inspect_leaf(const struct schema_leaf *leaf, void *context)
 {
 	struct inspection *inspection = context;
 	const struct entry_description *entry = inspection->entry;
-	const struct kvm_reg_bits *bits = entry != NULL && entry->bits != NULL ? entry->bits : leaf->field->bits;
+	const char *bits = entry != NULL && entry->bits != NULL ? entry->bits : leaf->field->bits;
 	struct inspect_line line = { .where = inspection->where, .component = inspection->component->name };
 	char name[SCHEMA_NAME_MAX + sizeof(entry->name)];
 	bool is_register = entry != NULL && inspection->component->schema->size == sizeof(struct kvm_reg_value);

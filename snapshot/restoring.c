@@ -31,7 +31,8 @@ struct search {
 static int has_name(const struct schema_leaf *leaf, void *context)
 {
 	const struct search *search = context;
-	const struct kvm_reg_bits *bits = leaf->field->bits;
+	const char *list = leaf->field->bits;
+	struct kvm_reg_bits bits;
 	size_t component = strlen(search->component), length = strlen(leaf->name);
 	const char *word = search->word;
 	if (strncasecmp(word, search->component, component) == 0 && word[component] == '-')
@@ -40,8 +41,8 @@ static int has_name(const struct schema_leaf *leaf, void *context)
 		return 0;
 	if (word[length] == '\0')
 		return 1;
-	for (; word[length] == '.' && bits != NULL && bits->name != NULL; bits++)
-		if (strcasecmp(word + length + 1, bits->name) == 0)
+	while (word[length] == '.' && kvm_reg_bits_next(&list, &bits))
+		if (strcasecmp(word + length + 1, bits.name) == 0)
 			return 1;
 	return 0;
 }

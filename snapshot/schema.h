@@ -27,10 +27,10 @@ struct field {
 	const char *name;
 	uint32_t offset, size, count;
 	enum field_rule rule;
-	const char *why;                 /* FIELD_VOLATILE: the reason */
-	const struct schema *sub;        /* elements are structs: their schema, of the same size */
-	const struct kvm_reg_bits *bits; /* elements are bit fields: their decoder */
-	const char *const *names;        /* elements have names of their own instead of [0], [1], ... */
+	const char *why;          /* FIELD_VOLATILE: the reason */
+	const struct schema *sub; /* elements are structs: their schema, of the same size */
+	const char *bits;         /* elements are bit fields: their names (kvm_reg_bits_next()) */
+	const char *const *names; /* elements have names of their own instead of [0], [1], ... */
 };
 
 struct schema {

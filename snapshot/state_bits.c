@@ -7,63 +7,43 @@
 /* clang-format off */
 
 /* SDM volume 3, 12.4.8 (version), 12.9 (spurious vector), 12.5.1 (local vector table), 12.6.1 (interrupt command) */
-const struct kvm_reg_bits lapic_version_bits[] = {
-	{ "VERSION", 0, 8 }, { "MAX_LVT", 16, 8 }, { "EOI_SUPPRESSION", 24, 1 }, { NULL, 0, 0 },
-};
+const char lapic_version_bits[] = "0+8 VERSION\0" "16+8 MAX_LVT\0" "24 EOI_SUPPRESSION\0";
 
-const struct kvm_reg_bits lapic_svr_bits[] = {
-	{ "VECTOR", 0, 8 }, { "ENABLE", 8, 1 }, { "NO_FOCUS_CHECK", 9, 1 }, { "EOI_SUPPRESSION", 12, 1 }, { NULL, 0, 0 },
-};
+const char lapic_svr_bits[] = "0+8 VECTOR\0" "8 ENABLE\0" "9 NO_FOCUS_CHECK\0" "12 EOI_SUPPRESSION\0";
 
-const struct kvm_reg_bits lapic_lvt_bits[] = {
-	{ "VECTOR", 0, 8 }, { "DELIVERY", 8, 3 }, { "PENDING", 12, 1 }, { "ACTIVE_LOW", 13, 1 }, { "REMOTE_IRR", 14, 1 },
-	{ "LEVEL", 15, 1 }, { "MASKED", 16, 1 }, { "TIMER_MODE", 17, 2 }, { NULL, 0, 0 },
-};
+const char lapic_lvt_bits[] =
+	"0+8 VECTOR\0" "8+3 DELIVERY\0" "12 PENDING\0" "13 ACTIVE_LOW\0" "14 REMOTE_IRR\0" "15 LEVEL\0" "16 MASKED\0"
+	"17+2 TIMER_MODE\0";
 
-const struct kvm_reg_bits lapic_icr_bits[] = {
-	{ "VECTOR", 0, 8 }, { "DELIVERY", 8, 3 }, { "LOGICAL", 11, 1 }, { "PENDING", 12, 1 }, { "ASSERT", 14, 1 },
-	{ "LEVEL", 15, 1 }, { "SHORTHAND", 18, 2 }, { NULL, 0, 0 },
-};
+const char lapic_icr_bits[] =
+	"0+8 VECTOR\0" "8+3 DELIVERY\0" "11 LOGICAL\0" "12 PENDING\0" "14 ASSERT\0" "15 LEVEL\0" "18+2 SHORTHAND\0";
 
 /* Intel 82093AA data sheet, 3.2.4 */
-const struct kvm_reg_bits ioapic_entry_bits[] = {
-	{ "VECTOR", 0, 8 }, { "DELIVERY", 8, 3 }, { "LOGICAL", 11, 1 }, { "PENDING", 12, 1 }, { "ACTIVE_LOW", 13, 1 },
-	{ "REMOTE_IRR", 14, 1 }, { "LEVEL", 15, 1 }, { "MASKED", 16, 1 }, { "DESTINATION", 56, 8 }, { NULL, 0, 0 },
-};
+const char ioapic_entry_bits[] =
+	"0+8 VECTOR\0" "8+3 DELIVERY\0" "11 LOGICAL\0" "12 PENDING\0" "13 ACTIVE_LOW\0" "14 REMOTE_IRR\0" "15 LEVEL\0"
+	"16 MASKED\0" "56+8 DESTINATION\0";
 
 /* The rest is named by arch/x86/include/uapi/asm/kvm.h and include/uapi/linux/kvm.h. */
-const struct kvm_reg_bits sregs2_flags_bits[] = { { "PDPTRS_VALID", 0, 1 }, { NULL, 0, 0 } };
+const char sregs2_flags_bits[] = "0 PDPTRS_VALID\0";
 
-const struct kvm_reg_bits events_flags_bits[] = {
-	{ "NMI_PENDING", 0, 1 }, { "SIPI_VECTOR", 1, 1 }, { "SHADOW", 2, 1 }, { "SMM", 3, 1 }, { "PAYLOAD", 4, 1 },
-	{ "TRIPLE_FAULT", 5, 1 }, { NULL, 0, 0 },
-};
+const char events_flags_bits[] =
+	"0 NMI_PENDING\0" "1 SIPI_VECTOR\0" "2 SHADOW\0" "3 SMM\0" "4 PAYLOAD\0" "5 TRIPLE_FAULT\0";
 
-const struct kvm_reg_bits events_shadow_bits[] = { { "MOV_SS", 0, 1 }, { "STI", 1, 1 }, { NULL, 0, 0 } };
+const char events_shadow_bits[] = "0 MOV_SS\0" "1 STI\0";
 
-const struct kvm_reg_bits pit_flags_bits[] = { { "HPET_LEGACY", 0, 1 }, { "SPEAKER_DATA_ON", 1, 1 }, { NULL, 0, 0 } };
+const char pit_flags_bits[] = "0 HPET_LEGACY\0" "1 SPEAKER_DATA_ON\0";
 
-const struct kvm_reg_bits clock_flags_bits[] = {
-	{ "TSC_STABLE", 1, 1 }, { "REALTIME", 2, 1 }, { "HOST_TSC", 3, 1 }, { NULL, 0, 0 },
-};
+const char clock_flags_bits[] = "1 TSC_STABLE\0" "2 REALTIME\0" "3 HOST_TSC\0";
 
-const struct kvm_reg_bits nested_flags_bits[] = {
-	{ "GUEST_MODE", 0, 1 }, { "RUN_PENDING", 1, 1 }, { "EVMCS", 2, 1 }, { "MTF_PENDING", 3, 1 }, { "GIF_SET", 8, 1 },
-	{ NULL, 0, 0 },
-};
+const char nested_flags_bits[] = "0 GUEST_MODE\0" "1 RUN_PENDING\0" "2 EVMCS\0" "3 MTF_PENDING\0" "8 GIF_SET\0";
 
-const struct kvm_reg_bits nested_smm_flags_bits[] = { { "GUEST_MODE", 0, 1 }, { "VMXON", 1, 1 }, { NULL, 0, 0 } };
+const char nested_smm_flags_bits[] = "0 GUEST_MODE\0" "1 VMXON\0";
 
-const struct kvm_reg_bits cpuid_flags_bits[] = {
-	{ "SIGNIFICANT_INDEX", 0, 1 }, { "STATEFUL", 1, 1 }, { "STATE_READ_NEXT", 2, 1 }, { NULL, 0, 0 },
-};
+const char cpuid_flags_bits[] = "0 SIGNIFICANT_INDEX\0" "1 STATEFUL\0" "2 STATE_READ_NEXT\0";
 
-const struct kvm_reg_bits memory_flags_bits[] = { { "ROM", 0, 1 }, { NULL, 0, 0 } };
+const char memory_flags_bits[] = "0 ROM\0";
 
-const struct kvm_reg_bits machine_capabilities_bits[] = {
-	{ "EXCEPTION_PAYLOAD", MACHINE_EXCEPTION_PAYLOAD, 1 },
-	{ "TRIPLE_FAULT_EVENT", MACHINE_TRIPLE_FAULT_EVENT, 1 },
-	{ NULL, 0, 0 },
-};
+_Static_assert(MACHINE_EXCEPTION_PAYLOAD == 0 && MACHINE_TRIPLE_FAULT_EVENT == 1, "as named here");
+const char machine_capabilities_bits[] = "0 EXCEPTION_PAYLOAD\0" "1 TRIPLE_FAULT_EVENT\0";
 
 /* clang-format on */

@@ -32,21 +32,24 @@ bool kvm_reg_is_synthetic(uint64_t id);
 uint32_t kvm_reg_index(uint64_t id);
 
 /*
- * A bit or bit field of a register that people ask about.
+ * The bits of a register that people ask about are one string, for there are hundreds of them, and a pointer each would
+ * be longer than most names: "0 PE\0" "12+2 IOPL\0" are bit 0 and the field of two bits from 12 on, in ascending order.
  */
 struct kvm_reg_bits {
-	const char
-		*name; /* NULL ends the table; "": bits that are always 1, shown only where two values differ in them */
+	const char *name; /* "": bits that are always 1, shown only where two values differ in them */
 	uint8_t low, width;
 };
+
+/* Takes the next of such a list and moves on behind it; false at the end, and of NULL. */
+bool kvm_reg_bits_next(const char **list, struct kvm_reg_bits *ret);
 
 /* What is known of a register by its name: one row each in kvm_reg_names.c. */
 struct kvm_reg_info {
 	uint64_t id;
-	const char *name;                /* architectural: "IA32_LSTAR", "GUEST_SSP" */
-	uint64_t reset;                  /* value after a reset, where it is the same on all CPUs; else 0 */
-	bool reset_is_vcpu;              /* it is the vCPU's number instead */
-	const struct kvm_reg_bits *bits; /* NULL: none */
+	const char *name;   /* architectural: "IA32_LSTAR", "GUEST_SSP" */
+	uint64_t reset;     /* value after a reset, where it is the same on all CPUs; else 0 */
+	bool reset_is_vcpu; /* it is the vCPU's number instead */
+	const char *bits;   /* for kvm_reg_bits_next(); NULL: none */
 };
 
 /* The row of an id, or NULL.  Members of families (MTRRs, MCE banks, PMCs) have no row of their own but a name. */
@@ -71,13 +74,12 @@ bool kvm_reg_parse(const char *name, uint64_t *ret_id);
  * Decodes value by bits: "SCE LME LMA", "ENABLE BASE=0xfee00"; empty where nothing is set or bits is NULL.
  * Set bits that the table does not name come last, in place: "OTHER=0x8000".  What does not fit is cut off.
  */
-void kvm_reg_decode(const struct kvm_reg_bits *bits, uint64_t value, char *ret, size_t size);
+void kvm_reg_decode(const char *bits, uint64_t value, char *ret, size_t size);
 /* Names the bits in which two values differ: "+NXE -SCE BASE: 0x1 -> 0x2". */
-void kvm_reg_decode_difference(const struct kvm_reg_bits *bits, uint64_t from, uint64_t to, char *ret, size_t size);
+void kvm_reg_decode_difference(const char *bits, uint64_t from, uint64_t to, char *ret, size_t size);
 
 /* Decoders of registers that are no MSRs, and of EFER, which also stands in struct kvm_sregs. */
-extern const struct kvm_reg_bits cr0_bits[], cr4_bits[], efer_bits[], xcr0_bits[], rflags_bits[], dr6_bits[],
-	dr7_bits[];
+extern const char cr0_bits[], cr4_bits[], efer_bits[], xcr0_bits[], rflags_bits[], dr6_bits[], dr7_bits[];
 
 /* Does this kernel have KVM_CAP_ONE_REG on x86?  fd is /dev/kvm or a VM. */
 bool kvm_reg_has_one_reg(int fd);

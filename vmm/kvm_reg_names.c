@@ -14,169 +14,113 @@
  * stands, so BASE counts 4 KiB, ADDRESS_64 counts 64 bytes, ADDRESS_4 counts 4.
  */
 /* clang-format off */
-const struct kvm_reg_bits cr0_bits[] = {
-	{ "PE", 0, 1 }, { "MP", 1, 1 }, { "EM", 2, 1 }, { "TS", 3, 1 }, { "ET", 4, 1 }, { "NE", 5, 1 }, { "WP", 16, 1 },
-	{ "AM", 18, 1 }, { "NW", 29, 1 }, { "CD", 30, 1 }, { "PG", 31, 1 }, { NULL, 0, 0 }
-};
+const char cr0_bits[] =
+	"0 PE\0" "1 MP\0" "2 EM\0" "3 TS\0" "4 ET\0" "5 NE\0" "16 WP\0" "18 AM\0" "29 NW\0" "30 CD\0" "31 PG\0";
 
-const struct kvm_reg_bits cr4_bits[] = {
-	{ "VME", 0, 1 }, { "PVI", 1, 1 }, { "TSD", 2, 1 }, { "DE", 3, 1 }, { "PSE", 4, 1 }, { "PAE", 5, 1 },
-	{ "MCE", 6, 1 }, { "PGE", 7, 1 }, { "PCE", 8, 1 }, { "OSFXSR", 9, 1 }, { "OSXMMEXCPT", 10, 1 }, { "UMIP", 11, 1 },
-	{ "LA57", 12, 1 }, { "VMXE", 13, 1 }, { "SMXE", 14, 1 }, { "FSGSBASE", 16, 1 }, { "PCIDE", 17, 1 },
-	{ "OSXSAVE", 18, 1 }, { "KL", 19, 1 }, { "SMEP", 20, 1 }, { "SMAP", 21, 1 }, { "PKE", 22, 1 }, { "CET", 23, 1 },
-	{ "PKS", 24, 1 }, { "UINTR", 25, 1 }, { "LASS", 27, 1 }, { "LAM_SUP", 28, 1 }, { "FRED", 32, 1 }, { NULL, 0, 0 }
-};
+const char cr4_bits[] =
+	"0 VME\0" "1 PVI\0" "2 TSD\0" "3 DE\0" "4 PSE\0" "5 PAE\0" "6 MCE\0" "7 PGE\0" "8 PCE\0" "9 OSFXSR\0"
+	"10 OSXMMEXCPT\0" "11 UMIP\0" "12 LA57\0" "13 VMXE\0" "14 SMXE\0" "16 FSGSBASE\0" "17 PCIDE\0" "18 OSXSAVE\0"
+	"19 KL\0" "20 SMEP\0" "21 SMAP\0" "22 PKE\0" "23 CET\0" "24 PKS\0" "25 UINTR\0" "27 LASS\0" "28 LAM_SUP\0"
+	"32 FRED\0";
 
-const struct kvm_reg_bits efer_bits[] = {
-	{ "SCE", 0, 1 }, { "LME", 8, 1 }, { "LMA", 10, 1 }, { "NXE", 11, 1 }, { "SVME", 12, 1 }, { "LMSLE", 13, 1 },
-	{ "FFXSR", 14, 1 }, { "TCE", 15, 1 }, { "MCOMMIT", 17, 1 }, { "INTWB", 18, 1 }, { "UAIE", 20, 1 },
-	{ "AIBRSE", 21, 1 }, { NULL, 0, 0 }
-};
+const char efer_bits[] =
+	"0 SCE\0" "8 LME\0" "10 LMA\0" "11 NXE\0" "12 SVME\0" "13 LMSLE\0" "14 FFXSR\0" "15 TCE\0" "17 MCOMMIT\0"
+	"18 INTWB\0" "20 UAIE\0" "21 AIBRSE\0";
 
 /* XCR0, IA32_XFD and IA32_XFD_ERR (SDM volume 1, 13.1 and 13.14). */
-const struct kvm_reg_bits xcr0_bits[] = {
-	{ "X87", 0, 1 }, { "SSE", 1, 1 }, { "AVX", 2, 1 }, { "BNDREGS", 3, 1 }, { "BNDCSR", 4, 1 }, { "OPMASK", 5, 1 },
-	{ "ZMM_HI256", 6, 1 }, { "HI16_ZMM", 7, 1 }, { "PKRU", 9, 1 }, { "TILECFG", 17, 1 }, { "TILEDATA", 18, 1 },
-	{ "APX", 19, 1 }, { "LWP", 62, 1 }, { NULL, 0, 0 }
-};
+const char xcr0_bits[] =
+	"0 X87\0" "1 SSE\0" "2 AVX\0" "3 BNDREGS\0" "4 BNDCSR\0" "5 OPMASK\0" "6 ZMM_HI256\0" "7 HI16_ZMM\0"
+	"9 PKRU\0" "17 TILECFG\0" "18 TILEDATA\0" "19 APX\0" "62 LWP\0";
 
-const struct kvm_reg_bits rflags_bits[] = {
-	{ "CF", 0, 1 }, { "", 1, 1 }, { "PF", 2, 1 }, { "AF", 4, 1 }, { "ZF", 6, 1 }, { "SF", 7, 1 }, { "TF", 8, 1 },
-	{ "IF", 9, 1 }, { "DF", 10, 1 }, { "OF", 11, 1 }, { "IOPL", 12, 2 }, { "NT", 14, 1 }, { "RF", 16, 1 },
-	{ "VM", 17, 1 }, { "AC", 18, 1 }, { "VIF", 19, 1 }, { "VIP", 20, 1 }, { "ID", 21, 1 }, { NULL, 0, 0 }
-};
+const char rflags_bits[] =
+	"0 CF\0" "1 \0" "2 PF\0" "4 AF\0" "6 ZF\0" "7 SF\0" "8 TF\0" "9 IF\0" "10 DF\0" "11 OF\0" "12+2 IOPL\0"
+	"14 NT\0" "16 RF\0" "17 VM\0" "18 AC\0" "19 VIF\0" "20 VIP\0" "21 ID\0";
 
 /* BLD and RTM report an event by being 0 (SDM volume 3, "Debug Status Register"): the names here say what 1 means. */
-const struct kvm_reg_bits dr6_bits[] = {
-	{ "B0", 0, 1 }, { "B1", 1, 1 }, { "B2", 2, 1 }, { "B3", 3, 1 }, { "", 4, 7 }, { "NO_BLD", 11, 1 },
-	{ "BD", 13, 1 }, { "BS", 14, 1 }, { "BT", 15, 1 }, { "NO_RTM", 16, 1 }, { "", 17, 15 }, { NULL, 0, 0 }
-};
+const char dr6_bits[] =
+	"0 B0\0" "1 B1\0" "2 B2\0" "3 B3\0" "4+7 \0" "11 NO_BLD\0" "13 BD\0" "14 BS\0" "15 BT\0" "16 NO_RTM\0"
+	"17+15 \0";
 
-const struct kvm_reg_bits dr7_bits[] = {
-	{ "L0", 0, 1 }, { "G0", 1, 1 }, { "L1", 2, 1 }, { "G1", 3, 1 }, { "L2", 4, 1 }, { "G2", 5, 1 }, { "L3", 6, 1 },
-	{ "G3", 7, 1 }, { "LE", 8, 1 }, { "GE", 9, 1 }, { "", 10, 1 }, { "RTM", 11, 1 }, { "GD", 13, 1 },
-	{ "RW0", 16, 2 }, { "LEN0", 18, 2 }, { "RW1", 20, 2 }, { "LEN1", 22, 2 }, { "RW2", 24, 2 }, { "LEN2", 26, 2 },
-	{ "RW3", 28, 2 }, { "LEN3", 30, 2 }, { NULL, 0, 0 }
-};
+const char dr7_bits[] =
+	"0 L0\0" "1 G0\0" "2 L1\0" "3 G1\0" "4 L2\0" "5 G2\0" "6 L3\0" "7 G3\0" "8 LE\0" "9 GE\0" "10 \0" "11 RTM\0"
+	"13 GD\0" "16+2 RW0\0" "18+2 LEN0\0" "20+2 RW1\0" "22+2 LEN1\0" "24+2 RW2\0" "26+2 LEN2\0" "28+2 RW3\0"
+	"30+2 LEN3\0";
 
-static const struct kvm_reg_bits xss_bits[] = {
-	{ "PT", 8, 1 }, { "PASID", 10, 1 }, { "CET_U", 11, 1 }, { "CET_S", 12, 1 }, { "HDC", 13, 1 }, { "UINTR", 14, 1 },
-	{ "LBR", 15, 1 }, { "HWP", 16, 1 }, { NULL, 0, 0 }
-};
+static const char xss_bits[] =
+	"8 PT\0" "10 PASID\0" "11 CET_U\0" "12 CET_S\0" "13 HDC\0" "14 UINTR\0" "15 LBR\0" "16 HWP\0";
 
-static const struct kvm_reg_bits apic_base_bits[] = {
-	{ "BSP", 8, 1 }, { "X2APIC", 10, 1 }, { "ENABLE", 11, 1 }, { "BASE", 12, 40 }, { NULL, 0, 0 }
-};
+static const char apic_base_bits[] = "8 BSP\0" "10 X2APIC\0" "11 ENABLE\0" "12+40 BASE\0";
 
-static const struct kvm_reg_bits feature_control_bits[] = {
-	{ "LOCK", 0, 1 }, { "VMX_IN_SMX", 1, 1 }, { "VMX_OUTSIDE_SMX", 2, 1 }, { "SENTER_LOCAL", 8, 7 },
-	{ "SENTER_GLOBAL", 15, 1 }, { "SGX_LAUNCH_CONTROL", 17, 1 }, { "SGX", 18, 1 }, { "LMCE", 20, 1 }, { NULL, 0, 0 }
-};
+static const char feature_control_bits[] =
+	"0 LOCK\0" "1 VMX_IN_SMX\0" "2 VMX_OUTSIDE_SMX\0" "8+7 SENTER_LOCAL\0" "15 SENTER_GLOBAL\0"
+	"17 SGX_LAUNCH_CONTROL\0" "18 SGX\0" "20 LMCE\0";
 
-static const struct kvm_reg_bits spec_ctrl_bits[] = {
-	{ "IBRS", 0, 1 }, { "STIBP", 1, 1 }, { "SSBD", 2, 1 }, { "IPRED_DIS_U", 3, 1 }, { "IPRED_DIS_S", 4, 1 },
-	{ "RRSBA_DIS_U", 5, 1 }, { "RRSBA_DIS_S", 6, 1 }, { "PSFD", 7, 1 }, { "DDPD_U", 8, 1 }, { "BHI_DIS_S", 10, 1 },
-	{ NULL, 0, 0 }
-};
+static const char spec_ctrl_bits[] =
+	"0 IBRS\0" "1 STIBP\0" "2 SSBD\0" "3 IPRED_DIS_U\0" "4 IPRED_DIS_S\0" "5 RRSBA_DIS_U\0" "6 RRSBA_DIS_S\0"
+	"7 PSFD\0" "8 DDPD_U\0" "10 BHI_DIS_S\0";
 
-static const struct kvm_reg_bits platform_info_bits[] = {
-	{ "RATIO", 8, 8 }, { "CPUID_FAULTING", 31, 1 }, { NULL, 0, 0 }
-};
+static const char platform_info_bits[] = "8+8 RATIO\0" "31 CPUID_FAULTING\0";
 
-static const struct kvm_reg_bits umwait_control_bits[] = {
-	{ "C02_DISABLE", 0, 1 }, { "MAX_TIME", 2, 30 }, { NULL, 0, 0 }
-};
+static const char umwait_control_bits[] = "0 C02_DISABLE\0" "2+30 MAX_TIME\0";
 
-static const struct kvm_reg_bits mtrrcap_bits[] = {
-	{ "VCNT", 0, 8 }, { "FIX", 8, 1 }, { "WC", 10, 1 }, { "SMRR", 11, 1 }, { NULL, 0, 0 }
-};
+static const char mtrrcap_bits[] = "0+8 VCNT\0" "8 FIX\0" "10 WC\0" "11 SMRR\0";
 
-static const struct kvm_reg_bits arch_capabilities_bits[] = {
-	{ "RDCL_NO", 0, 1 }, { "IBRS_ALL", 1, 1 }, { "RSBA", 2, 1 }, { "SKIP_L1DFL_VMENTRY", 3, 1 }, { "SSB_NO", 4, 1 },
-	{ "MDS_NO", 5, 1 }, { "IF_PSCHANGE_MC_NO", 6, 1 }, { "TSX_CTRL", 7, 1 }, { "TAA_NO", 8, 1 },
-	{ "MISC_PACKAGE_CTLS", 10, 1 }, { "ENERGY_FILTERING_CTL", 11, 1 }, { "DOITM", 12, 1 }, { "SBDR_SSDP_NO", 13, 1 },
-	{ "FBSDP_NO", 14, 1 }, { "PSDP_NO", 15, 1 }, { "FB_CLEAR", 17, 1 }, { "FB_CLEAR_CTRL", 18, 1 }, { "RRSBA", 19, 1 },
-	{ "BHI_NO", 20, 1 }, { "XAPIC_DISABLE_STATUS", 21, 1 }, { "OVERCLOCKING_STATUS", 23, 1 }, { "PBRSB_NO", 24, 1 },
-	{ "GDS_CTRL", 25, 1 }, { "GDS_NO", 26, 1 }, { "RFDS_NO", 27, 1 }, { "RFDS_CLEAR", 28, 1 }, { "ITS_NO", 62, 1 },
-	{ NULL, 0, 0 }
-};
+static const char arch_capabilities_bits[] =
+	"0 RDCL_NO\0" "1 IBRS_ALL\0" "2 RSBA\0" "3 SKIP_L1DFL_VMENTRY\0" "4 SSB_NO\0" "5 MDS_NO\0"
+	"6 IF_PSCHANGE_MC_NO\0" "7 TSX_CTRL\0" "8 TAA_NO\0" "10 MISC_PACKAGE_CTLS\0" "11 ENERGY_FILTERING_CTL\0"
+	"12 DOITM\0" "13 SBDR_SSDP_NO\0" "14 FBSDP_NO\0" "15 PSDP_NO\0" "17 FB_CLEAR\0" "18 FB_CLEAR_CTRL\0"
+	"19 RRSBA\0" "20 BHI_NO\0" "21 XAPIC_DISABLE_STATUS\0" "23 OVERCLOCKING_STATUS\0" "24 PBRSB_NO\0"
+	"25 GDS_CTRL\0" "26 GDS_NO\0" "27 RFDS_NO\0" "28 RFDS_CLEAR\0" "62 ITS_NO\0";
 
-static const struct kvm_reg_bits tsx_ctrl_bits[] = {
-	{ "RTM_DISABLE", 0, 1 }, { "TSX_CPUID_CLEAR", 1, 1 }, { NULL, 0, 0 }
-};
+static const char tsx_ctrl_bits[] = "0 RTM_DISABLE\0" "1 TSX_CPUID_CLEAR\0";
 
-static const struct kvm_reg_bits misc_features_bits[] = {
-	{ "CPUID_FAULT", 0, 1 }, { "RING3_MWAIT", 1, 1 }, { NULL, 0, 0 }
-};
+static const char misc_features_bits[] = "0 CPUID_FAULT\0" "1 RING3_MWAIT\0";
 
-static const struct kvm_reg_bits mcg_cap_bits[] = {
-	{ "COUNT", 0, 8 }, { "CTL_P", 8, 1 }, { "EXT_P", 9, 1 }, { "CMCI_P", 10, 1 }, { "TES_P", 11, 1 },
-	{ "EXT_CNT", 16, 8 }, { "SER_P", 24, 1 }, { "EMC_P", 25, 1 }, { "ELOG_P", 26, 1 }, { "LMCE_P", 27, 1 }, { NULL, 0, 0 }
-};
+static const char mcg_cap_bits[] =
+	"0+8 COUNT\0" "8 CTL_P\0" "9 EXT_P\0" "10 CMCI_P\0" "11 TES_P\0" "16+8 EXT_CNT\0" "24 SER_P\0" "25 EMC_P\0"
+	"26 ELOG_P\0" "27 LMCE_P\0";
 
-static const struct kvm_reg_bits mcg_status_bits[] = {
-	{ "RIPV", 0, 1 }, { "EIPV", 1, 1 }, { "MCIP", 2, 1 }, { "LMCE_S", 3, 1 }, { NULL, 0, 0 }
-};
+static const char mcg_status_bits[] = "0 RIPV\0" "1 EIPV\0" "2 MCIP\0" "3 LMCE_S\0";
 
-static const struct kvm_reg_bits misc_enable_bits[] = {
-	{ "FAST_STRING", 0, 1 }, { "TCC", 3, 1 }, { "PERFMON", 7, 1 }, { "BTS_UNAVAILABLE", 11, 1 },
-	{ "PEBS_UNAVAILABLE", 12, 1 }, { "EIST", 16, 1 }, { "MONITOR_FSM", 18, 1 }, { "LIMIT_CPUID", 22, 1 },
-	{ "XTPR_DISABLE", 23, 1 }, { "XD_DISABLE", 34, 1 }, { NULL, 0, 0 }
-};
+static const char misc_enable_bits[] =
+	"0 FAST_STRING\0" "3 TCC\0" "7 PERFMON\0" "11 BTS_UNAVAILABLE\0" "12 PEBS_UNAVAILABLE\0" "16 EIST\0"
+	"18 MONITOR_FSM\0" "22 LIMIT_CPUID\0" "23 XTPR_DISABLE\0" "34 XD_DISABLE\0";
 
-static const struct kvm_reg_bits debugctl_bits[] = {
-	{ "LBR", 0, 1 }, { "BTF", 1, 1 }, { "BLD", 2, 1 }, { "TR", 6, 1 }, { "BTS", 7, 1 }, { "BTINT", 8, 1 },
-	{ "BTS_OFF_OS", 9, 1 }, { "BTS_OFF_USR", 10, 1 }, { "FREEZE_LBRS_ON_PMI", 11, 1 },
-	{ "FREEZE_PERFMON_ON_PMI", 12, 1 }, { "FREEZE_WHILE_SMM", 14, 1 }, { "RTM_DEBUG", 15, 1 }, { NULL, 0, 0 }
-};
+static const char debugctl_bits[] =
+	"0 LBR\0" "1 BTF\0" "2 BLD\0" "6 TR\0" "7 BTS\0" "8 BTINT\0" "9 BTS_OFF_OS\0" "10 BTS_OFF_USR\0"
+	"11 FREEZE_LBRS_ON_PMI\0" "12 FREEZE_PERFMON_ON_PMI\0" "14 FREEZE_WHILE_SMM\0" "15 RTM_DEBUG\0";
 
-static const struct kvm_reg_bits pat_bits[] = {
-	{ "PA0", 0, 3 }, { "PA1", 8, 3 }, { "PA2", 16, 3 }, { "PA3", 24, 3 }, { "PA4", 32, 3 }, { "PA5", 40, 3 },
-	{ "PA6", 48, 3 }, { "PA7", 56, 3 }, { NULL, 0, 0 }
-};
+static const char pat_bits[] =
+	"0+3 PA0\0" "8+3 PA1\0" "16+3 PA2\0" "24+3 PA3\0" "32+3 PA4\0" "40+3 PA5\0" "48+3 PA6\0" "56+3 PA7\0";
 
-static const struct kvm_reg_bits mtrr_def_type_bits[] = {
-	{ "TYPE", 0, 8 }, { "FIXED_ENABLE", 10, 1 }, { "ENABLE", 11, 1 }, { NULL, 0, 0 }
-};
+static const char mtrr_def_type_bits[] = "0+8 TYPE\0" "10 FIXED_ENABLE\0" "11 ENABLE\0";
 
-static const struct kvm_reg_bits cet_bits[] = {
-	{ "SH_STK_EN", 0, 1 }, { "WR_SHSTK_EN", 1, 1 }, { "ENDBR_EN", 2, 1 }, { "LEG_IW_EN", 3, 1 },
-	{ "NO_TRACK_EN", 4, 1 }, { "SUPPRESS_DIS", 5, 1 }, { "SUPPRESS", 10, 1 }, { "WAIT_ENDBRANCH", 11, 1 },
-	{ "EB_LEG_BITMAP_BASE", 12, 52 }, { NULL, 0, 0 }
-};
+static const char cet_bits[] =
+	"0 SH_STK_EN\0" "1 WR_SHSTK_EN\0" "2 ENDBR_EN\0" "3 LEG_IW_EN\0" "4 NO_TRACK_EN\0" "5 SUPPRESS_DIS\0"
+	"10 SUPPRESS\0" "11 WAIT_ENDBRANCH\0" "12+52 EB_LEG_BITMAP_BASE\0";
 
-static const struct kvm_reg_bits bndcfgs_bits[] = {
-	{ "EN", 0, 1 }, { "BNDPRESERVE", 1, 1 }, { "BASE", 12, 52 }, { NULL, 0, 0 }
-};
+static const char bndcfgs_bits[] = "0 EN\0" "1 BNDPRESERVE\0" "12+52 BASE\0";
 
-static const struct kvm_reg_bits syscfg_bits[] = {
-	{ "MTRR_FIX_DRAM_EN", 18, 1 }, { "MTRR_FIX_DRAM_MOD_EN", 19, 1 }, { "MTRR_VAR_DRAM_EN", 20, 1 },
-	{ "MTRR_TOM2_EN", 21, 1 }, { "TOM2_FORCE_WB", 22, 1 }, { "MEM_ENCRYPT_EN", 23, 1 }, { "SNP_EN", 24, 1 },
-	{ "VMPL_EN", 25, 1 }, { NULL, 0, 0 }
-};
+static const char syscfg_bits[] =
+	"18 MTRR_FIX_DRAM_EN\0" "19 MTRR_FIX_DRAM_MOD_EN\0" "20 MTRR_VAR_DRAM_EN\0" "21 MTRR_TOM2_EN\0"
+	"22 TOM2_FORCE_WB\0" "23 MEM_ENCRYPT_EN\0" "24 SNP_EN\0" "25 VMPL_EN\0";
 
-static const struct kvm_reg_bits hwcr_bits[] = {
-	{ "SMMLOCK", 0, 1 }, { "TLBCACHEDIS", 3, 1 }, { "INVD_WBINVD", 4, 1 }, { "FFDIS", 6, 1 }, { "IGNNE_EM", 8, 1 },
-	{ "MONMWAITDIS", 9, 1 }, { "WRAP32DIS", 17, 1 }, { "MCSTATUSWREN", 18, 1 }, { "TSCFREQSEL", 24, 1 },
-	{ "CPBDIS", 25, 1 }, { "IRPERFEN", 30, 1 }, { "CPUIDUSERDIS", 35, 1 }, { NULL, 0, 0 }
-};
+static const char hwcr_bits[] =
+	"0 SMMLOCK\0" "3 TLBCACHEDIS\0" "4 INVD_WBINVD\0" "6 FFDIS\0" "8 IGNNE_EM\0" "9 MONMWAITDIS\0"
+	"17 WRAP32DIS\0" "18 MCSTATUSWREN\0" "24 TSCFREQSEL\0" "25 CPBDIS\0" "30 IRPERFEN\0" "35 CPUIDUSERDIS\0";
 
-static const struct kvm_reg_bits vm_cr_bits[] = {
-	{ "DPD", 0, 1 }, { "R_INIT", 1, 1 }, { "DIS_A20M", 2, 1 }, { "LOCK", 3, 1 }, { "SVMDIS", 4, 1 }, { NULL, 0, 0 }
-};
+static const char vm_cr_bits[] = "0 DPD\0" "1 R_INIT\0" "2 DIS_A20M\0" "3 LOCK\0" "4 SVMDIS\0";
 
-static const struct kvm_reg_bits virt_spec_ctrl_bits[] = { { "SSBD", 2, 1 }, { NULL, 0, 0 } };
-static const struct kvm_reg_bits de_cfg_bits[] = { { "LFENCE_SERIALIZE", 1, 1 }, { NULL, 0, 0 } };
+static const char virt_spec_ctrl_bits[] = "2 SSBD\0";
+static const char de_cfg_bits[] = "1 LFENCE_SERIALIZE\0";
 
-static const struct kvm_reg_bits async_pf_en_bits[] = {
-	{ "ENABLED", 0, 1 }, { "SEND_ALWAYS", 1, 1 }, { "DELIVERY_AS_PF_VMEXIT", 2, 1 }, { "DELIVERY_AS_INT", 3, 1 },
-	{ "ADDRESS_64", 6, 58 }, { NULL, 0, 0 }
-};
+static const char async_pf_en_bits[] =
+	"0 ENABLED\0" "1 SEND_ALWAYS\0" "2 DELIVERY_AS_PF_VMEXIT\0" "3 DELIVERY_AS_INT\0" "6+58 ADDRESS_64\0";
 
-static const struct kvm_reg_bits async_pf_int_bits[] = { { "VECTOR", 0, 8 }, { NULL, 0, 0 } };
-static const struct kvm_reg_bits enabled_bits[] = { { "ENABLED", 0, 1 }, { NULL, 0, 0 } };
-static const struct kvm_reg_bits address_4_bits[] = { { "ENABLED", 0, 1 }, { "ADDRESS_4", 2, 62 }, { NULL, 0, 0 } };
-static const struct kvm_reg_bits address_64_bits[] = { { "ENABLED", 0, 1 }, { "ADDRESS_64", 6, 58 }, { NULL, 0, 0 } };
+static const char async_pf_int_bits[] = "0+8 VECTOR\0";
+static const char enabled_bits[] = "0 ENABLED\0";
+static const char address_4_bits[] = "0 ENABLED\0" "2+62 ADDRESS_4\0";
+static const char address_64_bits[] = "0 ENABLED\0" "6+58 ADDRESS_64\0";
 
 /*
  * Registers by number.  "IA32_" names are the SDM's, shared by AMD where AMD has the register; names without it are

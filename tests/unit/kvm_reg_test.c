@@ -171,7 +171,7 @@ END_TEST
 START_TEST(values_are_decoded)
 {
 	static const struct {
-		const struct kvm_reg_bits *bits;
+		const char *bits;
 		uint64_t value;
 		const char *text;
 	} rows[] = {
@@ -235,14 +235,15 @@ START_TEST(bit_tables_do_not_overlap)
 {
 	size_t nr;
 	const struct kvm_reg_info *table = kvm_reg_table(&nr);
-	const struct kvm_reg_bits *others[] = { xcr0_bits, rflags_bits, dr6_bits, dr7_bits };
+	const char *const others[] = { xcr0_bits, rflags_bits, dr6_bits, dr7_bits };
 	for (size_t i = 0; i < nr + ARRAY_SIZE(others); i++) {
-		const struct kvm_reg_bits *bits = i < nr ? table[i].bits : others[i - nr];
+		const char *list = i < nr ? table[i].bits : others[i - nr];
+		struct kvm_reg_bits bits;
 		unsigned next = 0;
-		for (; bits != NULL && bits->name != NULL; bits++) {
-			ck_assert_msg(bits->low >= next && bits->width > 0 && bits->low + bits->width <= 64, "%s",
-				      bits->name);
-			next = bits->low + bits->width;
+		while (kvm_reg_bits_next(&list, &bits)) {
+			ck_assert_msg(bits.low >= next && bits.width > 0 && bits.low + bits.width <= 64, "%s",
+				      bits.name);
+			next = bits.low + bits.width;
 		}
 	}
 }

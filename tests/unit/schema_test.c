@@ -69,8 +69,9 @@ START_TEST(only_what_may_differ_has_a_reason)
 		const struct field *field = leaves.at[i].field;
 		ck_assert_msg((field->rule == FIELD_VOLATILE) == (field->why != NULL), "%s", leaves.at[i].name);
 		/* A decoder names bits that the field has. */
-		for (const struct kvm_reg_bits *bits = field->bits; bits != NULL && bits->name != NULL; bits++)
-			ck_assert_msg(bits->low + bits->width <= 64, "%s: %s", leaves.at[i].name, bits->name);
+		struct kvm_reg_bits bits;
+		for (const char *list = field->bits; kvm_reg_bits_next(&list, &bits);)
+			ck_assert_msg(bits.low + bits.width <= 64, "%s: %s", leaves.at[i].name, bits.name);
 	}
 }
 END_TEST
