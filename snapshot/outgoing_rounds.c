@@ -8,7 +8,7 @@
 
 #define PIECE_PAGES    256u   /* whose dirty bits are cleared at once, before they are read */
 #define SCAN_PAGES_MAX 4096u  /* that are looked at for one message */
-#define FEW_PAGES      64u    /* another round would take no fewer */
+#define FEW_PAGES      16u    /* another round would take no fewer */
 #define STUCK_MAX      4u     /* rounds that do not shrink, before it is given up */
 #define MEASURED_MIN   262144 /* bytes of a round that say something of the bandwidth */
 #define SECOND_US      1000000.0
@@ -256,7 +256,7 @@ int outgoing_next_round(struct outgoing *outgoing, bool *ret_is_time)
 	keep_round(outgoing, round, told);
 	outgoing->numbers.dirty_rate = (uint64_t)((double)(told * MEMORY_PAGE) / seconds);
 	bool is_last = outgoing->numbers.round + 1 >= outgoing->options.rounds_max;
-	bool shrinks = rest < sent / 2, can_stop = fits(outgoing, rest);
+	bool shrinks = rest < sent - sent / 16, can_stop = fits(outgoing, rest);
 	outgoing->stuck = shrinks ? 0 : outgoing->stuck + 1;
 	if (!can_stop && (is_last || outgoing->stuck > STUCK_MAX))
 		return cannot_converge(outgoing, rest);

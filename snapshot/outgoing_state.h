@@ -65,8 +65,9 @@ int outgoing_begin_round_0(struct outgoing *outgoing);
 int outgoing_send_pages(struct outgoing *outgoing, uint8_t *payload);
 
 /*
- * All of a round has arrived, and the next one begins.  As long as rounds halve what is left, another one makes the
- * pause shorter for few bytes; then *ret_is_time: the guest may be stopped, for the rest goes over within the goal.
+ * All of a round has arrived, and the next one begins.  As long as each leaves less than it sent, by a sixteenth,
+ * another one makes the pause shorter; from where the rest fits, all of these together take sixteen times as long as it
+ * at most.  Then *ret_is_time: the guest may be stopped, for the rest goes over within the goal.
  * ERROR_NOT_NOW: it does not converge.
  */
 int outgoing_next_round(struct outgoing *outgoing, bool *ret_is_time);
