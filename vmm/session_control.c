@@ -50,7 +50,7 @@ static void put_counts(struct json *json, const struct saving_counts *counts)
 	json_number(json, "pause_us", (uint64_t)counts->pause_us);
 }
 
-static void put_numbers(struct json *json, const struct outgoing_numbers *numbers)
+static void put_numbers(struct json *json, const struct outgoing_numbers *numbers, int64_t elapsed_us)
 {
 	json_number(json, "round", numbers->round);
 	json_number(json, "pages_done", numbers->round_done);
@@ -63,6 +63,7 @@ static void put_numbers(struct json *json, const struct outgoing_numbers *number
 	json_number(json, "bandwidth", numbers->bandwidth);
 	json_number(json, "dirty_rate", numbers->dirty_rate);
 	json_number(json, "trial_us", numbers->trial_us);
+	json_number(json, "elapsed_us", (uint64_t)elapsed_us);
 	json_number(json, "pause_us", numbers->downtime_us);
 }
 
@@ -102,8 +103,7 @@ static void put_migration(const struct session *session, struct json *json)
 	json_string(json, "kind", "migration");
 	json_string(json, "target", session->job_target);
 	json_string(json, "phase", outgoing_phase_name(numbers.phase));
-	put_numbers(json, &numbers);
-	json_number(json, "elapsed_us", (uint64_t)(now_us() - session->job_us));
+	put_numbers(json, &numbers, now_us() - session->job_us);
 }
 
 static void put_job(const struct session *session, struct json *json)
@@ -138,7 +138,7 @@ static void put_result(const struct job_result *result, struct json *json)
 		json_object_end(json);
 	}
 	if (!is_snapshot) {
-		put_numbers(json, &result->numbers);
+		put_numbers(json, &result->numbers, result->elapsed_us);
 		put_rounds(json, result->rounds, result->nr_rounds);
 		json_string(json, "remarks", result->remarks);
 	}

@@ -219,7 +219,7 @@ void session_end_job(struct session *session, const char *why)
 	if (session->progress_us != 0)
 		show_progress(session, "");
 	session->progress_us = 0;
-	*result = (struct job_result){ .number = session->nr_jobs };
+	*result = (struct job_result){ .number = session->nr_jobs, .elapsed_us = now_us() - session->job_us };
 	memcpy(result->target, session->job_target, sizeof(result->target));
 	result->kind = session->saving != NULL ? "snapshot" : "migration";
 	int status = session->saving != NULL ? end_saving(session, why, result, &err)

@@ -28,6 +28,7 @@ struct job_result {
 	char target[SESSION_PATH_SIZE];  /* the file, or where the machine was to go */
 	struct saving_counts counts;     /* of a snapshot */
 	struct outgoing_numbers numbers; /* of a migration */
+	int64_t elapsed_us;
 	struct outgoing_round rounds[OUTGOING_ROUNDS_KEPT];
 	unsigned nr_rounds;
 	char remarks[SESSION_REMARKS]; /* what its target said */
