@@ -4,7 +4,8 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all demo check check-hosts pingpong install clean format lint asan tsan coverage valgrind fuzz bench session
+.PHONY: all demo check check-hosts pingpong install clean format lint asan tsan coverage valgrind fuzz bench build-lab migrate-lab bench-migrate
+.PHONY: session
 
 all:
 	@command -v cmake >/dev/null || { echo "cmake is missing; scripts/install-deps.sh installs what is needed"; exit 1; }
@@ -68,6 +69,24 @@ bench: all
 	tests/bench/run.sh $(BUILD) build-bench $(ROUNDS) >build-bench/table.md
 	@scripts/doc-block.sh write docs/PERFORMANCE.md "generated: measurements" <build-bench/table.md
 	@cat build-bench/table.md
+
+build-lab:
+	@scripts/install-deps.sh lab
+	cmake -S . -B build-bench -DSTASIS_STATIC=ON
+	cmake --build build-bench -j $(JOBS)
+
+# Moves a guest between two processes under conditions of your choice, beside QEMU: make migrate-lab LAB='--rate 5000 --latency
+# 0.01'; LAB=--help says what there is.  The picture is build-bench/migrate-lab.svg.
+LAB ?=
+migrate-lab: build-lab
+	python3 tests/bench/lab --build build-bench --plot build-bench/migrate-lab.svg $(LAB)
+
+# The ready experiment, into docs/MIGRATION.md and docs/migration.svg.
+TURNS ?= 5
+bench-migrate: build-lab
+	python3 tests/bench/lab --build build-bench --compare --turns $(TURNS) --plot docs/migration.svg >build-bench/migration.md
+	@scripts/doc-block.sh write docs/MIGRATION.md "generated: comparison" <build-bench/migration.md
+	@cat build-bench/migration.md
 
 # Writes README.md's session and the generated parts of docs/ again.
 session: all

@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/install-deps.sh [demo|check|fuzz|bench|format|lint|valgrind|coverage]...
+# usage: scripts/install-deps.sh [demo|check|fuzz|bench|lab|format|lint|valgrind|coverage]...
 #
 # Looks at what is missing to build Stasis (demo), to test it (check, also with sanitizers), or for the other commands, and
 # installs that with apt.  Where nothing is missing it does nothing and needs no root.
@@ -41,6 +41,7 @@ to_test() {
 	need check pkg-config --exists check
 	want seabios test -e /usr/share/seabios/bios.bin
 	want python3 command -v python3
+	want gnuplot-nox command -v gnuplot
 	want mandoc command -v mandoc
 }
 
@@ -65,6 +66,12 @@ for purpose in "${@:-demo}"; do
 	fuzz) to_fuzz ;;
 	bench)
 		to_build
+		want qemu-system-x86 command -v qemu-system-x86_64
+		;;
+	lab)
+		to_build
+		need python3 command -v python3
+		need gnuplot-nox command -v gnuplot
 		want qemu-system-x86 command -v qemu-system-x86_64
 		;;
 	format) need clang-format-14 command -v clang-format-14 ;;
