@@ -14,7 +14,8 @@ static size_t slot_of(uint64_t gpa)
 
 int sent_pages_create(struct sent_pages *ret, struct error *err)
 {
-	void *copies = mmap(NULL, COPIES_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *copies =
+		mmap(NULL, COPIES_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (copies == MAP_FAILED)
 		return error_set(err, ERROR_SYSTEM, "no memory for copies of %zu bytes of RAM: %s", COPIES_SIZE,
 				 strerror(errno));

@@ -1,6 +1,6 @@
 /*
- * Copies of pages as the target of a migration has them.  A guest often writes what stands there already, and only a copy
- * shows that for certain.  Not all pages are worth one: the owner keeps those that it has sent twice with the same
+ * Copies of pages as the target of a migration has them.  A guest often writes what stands there already, and only a
+ * copy shows that for certain.  Not all pages are worth one: the owner keeps those that it has sent twice with the same
  * checksum.
  */
 #ifndef STASIS_SNAPSHOT_SENT_PAGES_H

@@ -95,14 +95,14 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool has_thread;
-	bool is_here;          /* it runs in its owner's thread (vm_start_here()) */
-	struct cpuid cpuid;    /* as it was set */
-	bool has_run;          /* it has been in KVM_RUN since it was last parked */
-	struct vm_event event; /* under vm->lock: what it has to report */
+	bool is_here;                          /* it runs in its owner's thread (vm_start_here()) */
+	struct cpuid cpuid;                    /* as it was set */
+	bool has_run;                          /* it has been in KVM_RUN since it was last parked */
+	struct vm_event event;                 /* under vm->lock: what it has to report */
 	_Atomic uint64_t exits[VM_EXIT_KINDS]; /* only its own thread writes them */
-	bool timer_is_known;   /* timer_count holds since it was parked */
-	uint32_t timer_count;  /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands
-				  still */
+	bool timer_is_known;                   /* timer_count holds since it was parked */
+	uint32_t timer_count; /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands
+				 still */
 };
 
 /* What the machine tells its owner while it runs. */

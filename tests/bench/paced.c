@@ -1,9 +1,9 @@
 /*
- * The guest of the migration experiments, for Stasis and for QEMU: fills memory, prints a line, and then, at each tick of
- * its timers, writes pages at a pace, verifying what it wrote there before, and prints a byte, its beat: bits 7 to 5 count
- * beats, bits 4 to 0 say how many pages were written since the one before (what is more comes with the next).
- * Command line: used=PAGES that are filled; set=PAGES, the first of them, that are written over and over; rate=PAGES written
- * a second, by all CPUs together; tick=US.  Each CPU has a share of the set, and a timer of its own.
+ * The guest of the migration experiments, for Stasis and for QEMU: fills memory, prints a line, and then, at each tick
+ * of its timers, writes pages at a pace, verifying what it wrote there before, and prints a byte, its beat: bits 7 to 5
+ * count beats, bits 4 to 0 say how many pages were written since the one before (what is more comes with the next).
+ * Command line: used=PAGES that are filled; set=PAGES, the first of them, that are written over and over; rate=PAGES
+ * written a second, by all CPUs together; tick=US.  Each CPU has a share of the set, and a timer of its own.
  */
 #include "guest/lib.h"
 #include "guest/smp.h"
@@ -22,7 +22,8 @@
 
 #define TIMER_PERIODIC    0x20000 /* SDM volume 3, 11.5.4 */
 #define TIMER_DIVIDE_BY_1 0xb
-#define TIMER_COUNTS_A_US 1000 /* KVM's local APIC has a bus of 1 GHz (APIC_BUS_CYCLE_NS_DEFAULT, arch/x86/kvm/lapic.h) */
+#define TIMER_COUNTS_A_US                                                                                              \
+	1000 /* KVM's local APIC has a bus of 1 GHz (APIC_BUS_CYCLE_NS_DEFAULT, arch/x86/kvm/lapic.h) */
 
 static struct {
 	uint64_t used, set, rate, tick_us;
@@ -31,7 +32,7 @@ static struct {
 static uint64_t nr_cpus;
 static struct {
 	volatile uint64_t is_up;
-	volatile uint64_t ticks; /* counted by the timer's handler */
+	volatile uint64_t ticks;   /* counted by the timer's handler */
 	volatile uint64_t written; /* pages, since it is up */
 } cpus[CPUS_MAX];
 
