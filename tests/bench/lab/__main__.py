@@ -71,9 +71,14 @@ class Run:
     arrived: float         # of the target's first
 
     def __post_init__(self):
-        """The rounds; what the program does not tell is taken from the link: QEMU's bytes, and that what it sends in a
-        round was written in the one before."""
+        """The rounds; what the program does not tell is made up here.  Stasis: one begins where the one before ends, and the
+        guest stands still behind the last.  QEMU: its bytes are the link's, and what it sends in a round was written in the
+        one before."""
         self.rounds = self.report.rounds
+        at = self.left - sum(moved.seconds for moved in self.rounds)
+        for moved in self.rounds:
+            moved.start = at if moved.start is None else moved.start
+            at += moved.seconds
         for moved in self.rounds:
             if moved.bytes is None:
                 moved.bytes = self.link.there.between(moved.start, moved.start + moved.seconds)
@@ -92,9 +97,9 @@ class Run:
 
     @property
     def other_gap(self):
-        """The longest time without a beat before the guest was stopped."""
-        times = [self.asked] + [time for time, _ in self.beats if self.asked <= time <= self.left]
-        return max(b - a for a, b in zip(times, times[1:]))
+        """The longest time without a beat since the request, but for the one in which the guest stood still."""
+        times = [self.asked] + [time for time, _ in self.beats if time >= self.asked]
+        return max(b - a for a, b in zip(times, times[1:]) if a != self.left)
 
     @property
     def rate(self):
@@ -173,7 +178,7 @@ COLUMNS = [
     ("guest wrote, pages/s", lambda run: run.rate, "%.0f"),
     ("stood still, ms", lambda run: run.downtime * 1e3, "%.1f"),
     ("by its report, ms", lambda run: run.report.downtime * 1e3, "%.1f"),
-    ("longest gap before, ms", lambda run: run.other_gap * 1e3, "%.1f"),
+    ("longest other gap, ms", lambda run: run.other_gap * 1e3, "%.1f"),
     ("all, s", lambda run: run.seconds, "%.2f"),
     ("over the link, MiB", lambda run: run.link.bytes / MIB, "%.1f"),
     ("rounds", lambda run: len(run.rounds), "%.0f"),

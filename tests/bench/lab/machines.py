@@ -171,7 +171,7 @@ class Stasis(Vmm):
         return reply
 
     async def move(self, fd):
-        work, start = self.work, asyncio.get_running_loop().time()
+        work = self.work
         words = ["downtime_us=%d" % (work.downtime * 1e6), "bandwidth=%d" % work.bandwidth] + self.modes[work.mode]
         job = (await self.ask("migrate lab " + " ".join(words), fd))["job"]
         while True:
@@ -181,14 +181,8 @@ class Stasis(Vmm):
             await asyncio.sleep(POLL_S)
         if not last["ok"]:
             return Report(False, last["error"]["text"])
-        # One round begins where the one before ends, and the pause behind the last of them.
-        at = start + (last["elapsed_us"] - last["pause_us"] - sum(told["took_us"] for told in last["rounds"])) / 1e6
-        rounds = []
-        for told in last["rounds"]:
-            seconds = told["took_us"] / 1e6
-            rounds.append(Round(told["data_pages"], told["zero_pages"], told["unchanged_pages"], told["sent_bytes"], at, seconds,
-                                told["left_pages"]))
-            at += seconds
+        rounds = [Round(told["data_pages"], told["zero_pages"], told["unchanged_pages"], told["sent_bytes"], None,
+                        told["took_us"] / 1e6, told["left_pages"]) for told in last["rounds"]]
         return Report(True, "", last["pause_us"] / 1e6, last["elapsed_us"] / 1e6, last["sent_bytes"], rounds)
 
     async def stop(self):
