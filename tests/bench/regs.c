@@ -10,11 +10,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "machine.h"
 #include "snapshot/components.h"
 #include "snapshot/registers.h"
-#include "vmm/cpuid.h"
 #include "vmm/kvm.h"
-#include "vmm/vcpu.h"
 
 #define TIMES    201
 #define REGS_MAX 255 /* that one call of KVM_GET_MSRS takes (arch/x86/kvm, MAX_IO_MSRS) */
@@ -29,12 +28,6 @@ struct set {
 		struct kvm_msr_entry entries[REGS_MAX];
 	} msrs;
 };
-
-static void die(const char *what)
-{
-	fprintf(stderr, "regs: %s\n", what);
-	exit(1);
-}
 
 static void get_one_by_one(struct set *set)
 {
@@ -85,33 +78,6 @@ static void find_registers(struct set *set)
 	free(ids);
 }
 
-static void discard(void *context, uint8_t byte)
-{
-	(void)context;
-	(void)byte;
-}
-
-static struct vm *make_machine(void)
-{
-	static const struct vm_ops silent = { .console = discard };
-	static struct cpuid cpuid;
-	struct machine machine = { .nr_vcpus = 1, .irqchip = IRQCHIP_FULL, .nr_ranges = 1 };
-	struct memory memory = { 0 };
-	struct error err;
-	struct vm *vm = NULL;
-	int kvm_fd = kvm_open(&err);
-	if (kvm_fd < 0 || memory_add_ram(&memory, RAM_SIZE, &err) < 0)
-		die(err.text);
-	machine_defaults(&machine, kvm_fd);
-	machine.ranges[0] = memory.regions[0].range;
-	if (vm_create(&vm, kvm_fd, -1, &machine, &memory, &silent, NULL, &err) < 0 ||
-	    cpuid_supported(kvm_fd, &cpuid, &err) < 0)
-		die(err.text);
-	if (vcpu_set_cpuid(&vm->vcpus[0], &cpuid) < 0)
-		die("KVM_SET_CPUID2 failed");
-	return vm;
-}
-
 static int by_value(const void *a, const void *b)
 {
 	double left = *(const double *)a, right = *(const double *)b;
@@ -138,7 +104,7 @@ int main(int argc, char **argv)
 	if (argc != 4)
 		die("usage: regs get|set one-reg|batch all|each");
 	bool is_get = strcmp(argv[1], "get") == 0, is_one_reg = strcmp(argv[2], "one-reg") == 0;
-	set.vm = make_machine();
+	set.vm = make_machine(RAM_SIZE);
 	find_registers(&set);
 	void (*const ways[2][2])(struct set *) = { { set_batch, set_one_by_one }, { get_batch, get_one_by_one } };
 	double us = median_us(ways[is_get][is_one_reg], &set);

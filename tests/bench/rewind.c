@@ -12,27 +12,10 @@
 #include <unistd.h>
 
 #include "snapshot/rewind.h"
+#include "tests/images/eight_pages.h"
 #include "vmm/boot.h"
 #include "vmm/setup.h"
 #include "vmm/vm.h"
-
-#define PAGES     8
-#define PAGES_GPA 0x200000
-
-/* A checkpoint; then it counts up in eight pages, and ends with the last count. */
-static const uint8_t guest[] = {
-	0x31, 0xc0,                                /* xor %eax, %eax */
-	0xe7, 0xf8,                                /* out %eax, $PORT_CHECKPOINT */
-	0xbf, 0x00,  0x00, 0x20, 0x00,             /* mov $PAGES_GPA, %edi */
-	0xb9, PAGES, 0x00, 0x00, 0x00,             /* mov $PAGES, %ecx */
-	0x48, 0xff,  0x07,                         /* 1: incq (%rdi) */
-	0x48, 0x81,  0xc7, 0x00, 0x10, 0x00, 0x00, /* add $0x1000, %rdi */
-	0xff, 0xc9,                                /* dec %ecx */
-	0x75, 0xf2,                                /* jnz 1b */
-	0x8b, 0x87,  0x00, 0xf0, 0xff, 0xff,       /* mov -0x1000(%rdi), %eax */
-	0xe7, 0xf4,                                /* out %eax, $PORT_EXIT */
-	0xf4,                                      /* hlt */
-};
 
 static void fail(const char *what, const struct error *err)
 {
@@ -51,7 +34,8 @@ static const struct vm_ops ops = { .console = ignore_console };
 static struct vm *boot(int kvm_fd, uint64_t ram_size, uint32_t irqchip)
 {
 	const struct setup setup = { .ram_size = ram_size, .nr_vcpus = 1, .irqchip = irqchip, .baseline = CPUID_HOST };
-	struct boot_request request = { .image = { .name = "eight pages", .contents = { guest, sizeof(guest) } },
+	struct boot_request request = { .image = { .name = "eight pages",
+						   .contents = { eight_pages, sizeof(eight_pages) } },
 					.kind = BOOT_FLAT_LONG,
 					.command_line = "" };
 	struct vm *vm;
@@ -78,7 +62,7 @@ struct bare {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	uint64_t *bitmap;
-	uint8_t pages[PAGES][MEMORY_PAGE];
+	uint8_t pages[EIGHT_PAGES][MEMORY_PAGE];
 };
 
 static void bare_init(struct bare *bare)
@@ -101,8 +85,9 @@ static void bare_round(struct bare *bare)
 	if (kvm_call_value(fd, KVM_RUN, 0) < 0 || bare->vm->vcpus[0].run->exit_reason != KVM_EXIT_IO ||
 	    kvm_call(bare->vm->fd, KVM_GET_DIRTY_LOG, &log) < 0)
 		fail("the bare loop", NULL);
-	for (unsigned i = 0; i < PAGES; i++)
-		memcpy(bare->vm->memory.regions[0].hva + PAGES_GPA + i * MEMORY_PAGE, bare->pages[i], MEMORY_PAGE);
+	for (unsigned i = 0; i < EIGHT_PAGES; i++)
+		memcpy(bare->vm->memory.regions[0].hva + EIGHT_PAGES_GPA + i * MEMORY_PAGE, bare->pages[i],
+		       MEMORY_PAGE);
 	if (kvm_call(fd, KVM_SET_REGS, &bare->regs) < 0 || kvm_call(fd, KVM_SET_SREGS, &bare->sregs) < 0)
 		fail("the bare loop", NULL);
 }
@@ -157,7 +142,7 @@ int main(int argc, char **argv)
 	if (argc > 4) {
 		printf("%.2f\n", median[strcmp(argv[4], "bare") != 0]);
 	} else {
-		printf("%lu rounds, %lu MiB, controller %s, %d pages\n", rounds, mib, irqchips[irqchip], PAGES);
+		printf("%lu rounds, %lu MiB, controller %s, %d pages\n", rounds, mib, irqchips[irqchip], EIGHT_PAGES);
 		printf("bare loop  minimum %6.1f us, median %6.1f us\n", least[0], median[0]);
 		printf("rewind     minimum %6.1f us, median %6.1f us\n", least[1], median[1]);
 		printf("ratio      minimum %6.2f,    median %6.2f\n", least[1] / least[0], median[1] / median[0]);

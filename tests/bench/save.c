@@ -12,46 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "machine.h"
 #include "snapshot/file.h"
 #include "snapshot/save.h"
-#include "vmm/cpuid.h"
 #include "vmm/io.h"
-#include "vmm/vcpu.h"
 
 #define PIECE (1u << 20) /* bytes that one write() of the plain way is given */
-
-static void die(const char *what)
-{
-	fprintf(stderr, "save: %s\n", what);
-	exit(1);
-}
-
-static void discard(void *context, uint8_t byte)
-{
-	(void)context;
-	(void)byte;
-}
-
-static struct vm *make_machine(uint64_t ram_size)
-{
-	static const struct vm_ops silent = { .console = discard };
-	static struct cpuid cpuid;
-	struct machine machine = { .nr_vcpus = 1, .irqchip = IRQCHIP_FULL, .nr_ranges = 1 };
-	struct memory memory = { 0 };
-	struct error err;
-	struct vm *vm = NULL;
-	int kvm_fd = kvm_open(&err);
-	if (kvm_fd < 0 || memory_add_ram(&memory, ram_size, &err) < 0)
-		die(err.text);
-	machine_defaults(&machine, kvm_fd);
-	machine.ranges[0] = memory.regions[0].range;
-	if (vm_create(&vm, kvm_fd, -1, &machine, &memory, &silent, NULL, &err) < 0 ||
-	    cpuid_supported(kvm_fd, &cpuid, &err) < 0)
-		die(err.text);
-	if (vcpu_set_cpuid(&vm->vcpus[0], &cpuid) < 0)
-		die("KVM_SET_CPUID2 failed");
-	return vm;
-}
 
 static void fill(const struct memory_region *region)
 {

@@ -10,11 +10,11 @@
 
 #include "snapshot/rewind.h"
 #include "snapshot/xsave_state.h"
+#include "tests/images/eight_pages.h"
 
 #define ROUNDS     3    /* at each checkpoint of a guest */
-#define MANY       4000 /* rewinds of the small guest; STASIS_REWINDS of the environment instead */
+#define MANY       4000 /* rewinds of the guest with eight pages; STASIS_REWINDS of the environment instead */
 #define MANY_LOOKS 40   /* comparisons meanwhile */
-#define MANY_PAGES 8    /* that it writes */
 #define VERDICT    1    /* what it counts to, each time anew */
 
 static const struct machine_kind kinds[] = {
@@ -22,21 +22,6 @@ static const struct machine_kind kinds[] = {
 	{ "exception", IRQCHIP_NONE, 1 },  { "exception", IRQCHIP_SPLIT, 1 }, { "exception", IRQCHIP_FULL, 1 },
 	{ "interrupt", IRQCHIP_SPLIT, 1 }, { "interrupt", IRQCHIP_FULL, 1 },  { "memory", IRQCHIP_FULL, 1 },
 	{ "shadow", IRQCHIP_FULL, 1 },     { "smp", IRQCHIP_SPLIT, 4 },       { "smp", IRQCHIP_FULL, 4 },
-};
-
-/* The small guest: a checkpoint; then it counts up in eight pages, and ends with the last count. */
-static const uint8_t small[] = {
-	0x31, 0xc0,                                     /* xor %eax, %eax */
-	0xe7, 0xf8,                                     /* out %eax, $PORT_CHECKPOINT */
-	0xbf, 0x00,       0x00, 0x20, 0x00,             /* mov $0x200000, %edi */
-	0xb9, MANY_PAGES, 0x00, 0x00, 0x00,             /* mov $8, %ecx */
-	0x48, 0xff,       0x07,                         /* 1: incq (%rdi) */
-	0x48, 0x81,       0xc7, 0x00, 0x10, 0x00, 0x00, /* add $0x1000, %rdi */
-	0xff, 0xc9,                                     /* dec %ecx */
-	0x75, 0xf2,                                     /* jnz 1b */
-	0x8b, 0x87,       0x00, 0xf0, 0xff, 0xff,       /* mov -0x1000(%rdi), %eax */
-	0xe7, 0xf4,                                     /* out %eax, $PORT_EXIT */
-	0xf4,                                           /* hlt */
 };
 
 /* The PIT of a full controller goes on while the vCPUs stand still: its tick may come between rewind and look. */
@@ -152,7 +137,7 @@ END_TEST
 /* Thousands of times: the count that the guest ends with is 1 each time, and all state is looked at now and then. */
 static void rewind_often(const struct machine_kind *kind)
 {
-	struct vm *vm = machine_boot_image(kind, (struct bytes){ small, sizeof(small) }, BOOT_FLAT_LONG);
+	struct vm *vm = machine_boot_image(kind, (struct bytes){ eight_pages, sizeof(eight_pages) }, BOOT_FLAT_LONG);
 	const char *wanted = getenv("STASIS_REWINDS");
 	unsigned long many = wanted != NULL ? strtoul(wanted, NULL, 0) : MANY;
 	struct vm_event event;
@@ -172,9 +157,9 @@ static void rewind_often(const struct machine_kind *kind)
 	}
 	rewind_count(rewind, &stats);
 	ck_assert_uint_eq(stats.rewinds, many);
-	ck_assert_uint_eq(stats.pages, many * MANY_PAGES);
+	ck_assert_uint_eq(stats.pages, many * EIGHT_PAGES);
 	printf("%s: %lu rewinds of %u pages, %.3f components each\n", irqchip_name(kind->irqchip), many,
-	       (unsigned)MANY_PAGES, (double)stats.components / (double)many);
+	       (unsigned)EIGHT_PAGES, (double)stats.components / (double)many);
 	rewind_free(rewind);
 	machine_free(vm);
 }
