@@ -6,7 +6,8 @@
 
 #include "vmm/vm.h"
 
-/* A machine of one vCPU with all that this host's CPU has, and RAM of that size in bytes.  What fails ends the program. */
+/* A machine of one vCPU with all that this host's CPU has, and RAM of that size in bytes.  What fails ends the program.
+ */
 struct vm *make_machine(uint64_t ram_size);
 
 /* Prints the program's name and what is wrong, and ends it with 1. */

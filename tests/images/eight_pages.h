@@ -1,6 +1,6 @@
 /*
- * A guest for measuring and trying rewinds: a checkpoint; then it counts up in eight pages, and ends with the last count.
- * A flat image for long mode.
+ * A guest for measuring and trying rewinds: a checkpoint; then it counts up in eight pages, and ends with the last
+ * count. A flat image for long mode.
  */
 #ifndef STASIS_TESTS_EIGHT_PAGES_H
 #define STASIS_TESTS_EIGHT_PAGES_H
