@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "crc32c.h"
 #include "file.h"
 #include "ram_digest.h"
@@ -36,6 +35,9 @@ struct incoming {
 	struct image image;     /* what is restored in the end */
 	struct memory memory;   /* the machine's RAM, until it has it */
 	struct ram_digest digest;
+	int userfault_fd;         /* -1: there is none, or it is the arrival's */
+	struct pages missing;     /* what comes after the hand-over */
+	struct arrival *arrival;  /* which has the connection then; or NULL */
 	struct wire_round counts; /* of this round */
 	struct wire_seal seal;
 	struct report report;
@@ -174,6 +176,8 @@ static void refuse(struct incoming *incoming, const struct error *err)
 	struct error over;
 	int64_t deadline_us = now_us() + LAST_US;
 	char *text = malloc(WIRE_TEXT_MAX);
+	arrival_end(incoming->arrival, &incoming->channel);
+	incoming->arrival = NULL;
 	if (text == NULL || incoming->phase == OVER)
 		goto out;
 	incoming->phase = OVER;
@@ -199,6 +203,19 @@ static int misplaced(const struct wire_message *message, struct error *err)
 	return error_set(err, ERROR_DATA, "the source said %s, which has no place here", wire_type_name(message->type));
 }
 
+static bool has_post_copy(const struct incoming *incoming)
+{
+	return (incoming->hello.flags & WIRE_POST_COPY) != 0;
+}
+
+static int check_post_copy(const struct incoming *incoming, struct error *err)
+{
+	if (!has_post_copy(incoming) || incoming->userfault_fd >= 0)
+		return 0;
+	*err = incoming->options.no_userfault;
+	return error_prefix(err, "post-copy");
+}
+
 static int take_hello(struct incoming *incoming, const struct wire_message *message, struct error *err)
 {
 	struct wire_hello *hello = &incoming->hello;
@@ -211,6 +228,8 @@ static int take_hello(struct incoming *incoming, const struct wire_message *mess
 	if (hello->page_size != MEMORY_PAGE)
 		return error_set(err, ERROR_DATA, "pages of %u bytes, expected %u", hello->page_size, MEMORY_PAGE);
 	status = memory_check_ranges(hello->ranges, hello->nr_ranges, err);
+	if (status == 0)
+		status = check_post_copy(incoming, err);
 	return status == 0 ? check_memory(incoming, err) : status;
 }
 
@@ -275,6 +294,8 @@ static int prepare(struct incoming *incoming, struct error *err)
 	int status = make_memory(incoming, &incoming->memory, err);
 	if (status == 0)
 		status = ram_digest_create(&incoming->digest, incoming->hello.ranges, incoming->hello.nr_ranges, err);
+	if (status == 0)
+		status = pages_create(&incoming->missing, incoming->hello.ranges, incoming->hello.nr_ranges, err);
 	incoming->vm_fd = kvm_call_value(incoming->kvm_fd, KVM_CREATE_VM, 0); /* where it fails, vm_create() says so */
 	return status;
 }
@@ -319,14 +340,22 @@ static void put_data(struct incoming *incoming, const struct wire_run *run, cons
 }
 
 /* The pages become holes again. */
-static int put_zeros(struct incoming *incoming, const struct wire_run *run, struct error *err)
+static int make_holes(struct incoming *incoming, const struct wire_run *run, struct error *err)
 {
-	unsigned region = region_of(&incoming->memory, run->gpa);
-	uint64_t page = (run->gpa - incoming->hello.ranges[region].gpa) / MEMORY_PAGE;
 	uint64_t size = (uint64_t)run->nr_pages * MEMORY_PAGE;
 	if (madvise(memory_at(&incoming->memory, run->gpa, size), size, MADV_REMOVE) < 0)
 		return error_errno(err, ERROR_SYSTEM, "RAM at 0x%" PRIx64 ": making %" PRIu64 " bytes zero", run->gpa,
 				   size);
+	return 0;
+}
+
+static int put_zeros(struct incoming *incoming, const struct wire_run *run, struct error *err)
+{
+	unsigned region = region_of(&incoming->memory, run->gpa);
+	uint64_t page = (run->gpa - incoming->hello.ranges[region].gpa) / MEMORY_PAGE;
+	int status = make_holes(incoming, run, err);
+	if (status < 0)
+		return status;
 	for (uint32_t i = 0; i < run->nr_pages; i++)
 		ram_digest_set_zero(&incoming->digest, region, page + i);
 	return 0;
@@ -347,6 +376,23 @@ static int take_pages(struct incoming *incoming, const struct wire_message *mess
 		put_data(incoming, &run, data);
 		data += (size_t)run.nr_pages * MEMORY_PAGE;
 		incoming->counts.data_pages += run.nr_pages;
+	}
+	return status;
+}
+
+/* What was sent of these pages is of no use any more: who touches them is to wait. */
+static int take_missing(struct incoming *incoming, const struct wire_message *message, struct error *err)
+{
+	struct wire_pages_view view;
+	if (!has_post_copy(incoming))
+		return misplaced(message, err);
+	int status = wire_read_pages(message, incoming->hello.ranges, incoming->hello.nr_ranges, &view, err);
+	for (uint32_t i = 0; status == 0 && i < view.head.nr_runs; i++) {
+		struct wire_run run = wire_run_at(&view, i);
+		unsigned region = region_of(&incoming->memory, run.gpa);
+		status = make_holes(incoming, &run, err);
+		pages_add(&incoming->missing, region, (run.gpa - incoming->hello.ranges[region].gpa) / MEMORY_PAGE,
+			  run.nr_pages);
 	}
 	return status;
 }
@@ -379,6 +425,12 @@ static int take_round_end(struct incoming *incoming, const struct wire_message *
 
 static int check_ram(const struct incoming *incoming, const struct wire_state *state, struct error *err)
 {
+	uint64_t missing = pages_count(&incoming->missing);
+	if (missing != state->missing_pages)
+		return error_set(err, ERROR_DATA, "%" PRIu64 " pages are missing, expected %" PRIu64, missing,
+				 state->missing_pages);
+	if (missing > 0 && state->from_ram != 0)
+		return error_set(err, ERROR_DATA, "a digest from RAM of which %" PRIu64 " pages are missing", missing);
 	uint64_t digest = state->from_ram != 0 ? ram_digest_of(&incoming->memory) : incoming->digest.sum;
 	if (digest == state->ram_digest)
 		return 0;
@@ -392,6 +444,28 @@ static void keep_generation(const struct image *image, struct vm *vm)
 	const struct section *section = image_find_named(image, "generation", 0);
 	if (section != NULL)
 		memcpy(&vm->generation.state, section->payload.data, sizeof(vm->generation.state));
+}
+
+/* Restoring may touch pages that are missing. */
+static int start_arrival(struct incoming *incoming, struct error *err)
+{
+	struct arrival_parts parts = { .channel = incoming->channel,
+				       .missing = incoming->missing,
+				       .digest = incoming->digest,
+				       .userfault_fd = incoming->userfault_fd,
+				       .memory = &incoming->memory,
+				       .patience_us = (uint64_t)patience_us(incoming) };
+	if (pages_are_none(&incoming->missing))
+		return 0;
+	memcpy(parts.id, incoming->hello.id, sizeof(parts.id));
+	int status = arrival_start(&incoming->arrival, &parts, err);
+	if (status < 0)
+		return status;
+	incoming->channel = (struct channel){ .in_fd = -1, .out_fd = -1, .bytes_in = parts.channel.bytes_in };
+	incoming->missing = (struct pages){ 0 };
+	incoming->digest = (struct ram_digest){ 0 };
+	incoming->userfault_fd = -1;
+	return 0;
 }
 
 static int restore(struct incoming *incoming, struct error *err)
@@ -422,6 +496,8 @@ static int take_state(struct incoming *incoming, const struct wire_message *mess
 	if (status == 0)
 		status = check_ram(incoming, &state, err);
 	if (status == 0)
+		status = start_arrival(incoming, err);
+	if (status == 0)
 		status = restore(incoming, err);
 	if (status < 0)
 		return status;
@@ -451,6 +527,8 @@ static int take_message(struct incoming *incoming, const struct wire_message *me
 		return take_pages(incoming, message, err);
 	case WIRE_ROUND_END:
 		return take_round_end(incoming, message, err);
+	case WIRE_MISSING:
+		return take_missing(incoming, message, err);
 	case WIRE_STATE:
 		return take_state(incoming, message, err);
 	default:
@@ -490,21 +568,37 @@ static int wait_for_commit(struct incoming *incoming, struct error *err)
 	return status;
 }
 
-int incoming_commit(struct incoming *incoming, struct error *err)
+/* Where all pages are here. */
+static int take_over(struct incoming *incoming, struct error *err)
 {
 	struct error unheard;
 	int status = say(incoming, WIRE_PREPARED, &incoming->seal, sizeof(incoming->seal), err);
 	if (status == 0)
 		status = wait_for_commit(incoming, err);
-	if (status < 0) {
-		refuse(incoming, err);
+	if (status < 0)
 		return status;
-	}
 	/* Ours, whether the source hears it or not. */
 	wire_writer_put(&incoming->channel.writer, WIRE_COMMITTED, &incoming->seal, sizeof(incoming->seal));
 	flush(incoming, LAST_US, &unheard);
-	incoming->phase = OVER;
 	return 0;
+}
+
+int incoming_commit(struct incoming *incoming, struct error *err)
+{
+	int status = incoming->arrival != NULL ? arrival_take_over(incoming->arrival, &incoming->seal, err)
+					       : take_over(incoming, err);
+	if (status < 0)
+		refuse(incoming, err);
+	else
+		incoming->phase = OVER;
+	return status;
+}
+
+struct arrival *incoming_take_arrival(struct incoming *incoming)
+{
+	struct arrival *arrival = incoming->arrival;
+	incoming->arrival = NULL;
+	return arrival;
 }
 
 int incoming_create(struct incoming **ret, int in_fd, int out_fd, int kvm_fd, const struct incoming_options *options,
@@ -517,11 +611,14 @@ int incoming_create(struct incoming **ret, int in_fd, int out_fd, int kvm_fd, co
 		status = error_set(err, ERROR_SYSTEM, "no memory for a migration");
 	if (status < 0) {
 		channel_close(&channel);
+		if (options->userfault_fd >= 0)
+			close(options->userfault_fd);
 		free(incoming);
 		return status;
 	}
 	incoming->channel = channel;
 	incoming->options = *options;
+	incoming->userfault_fd = options->userfault_fd;
 	incoming->kvm_fd = kvm_fd;
 	incoming->vm_fd = -1;
 	incoming->host_free = host_free();
@@ -546,6 +643,10 @@ void incoming_free(struct incoming *incoming)
 	if (incoming == NULL)
 		return;
 	cpuid_query_done(&incoming->query);
+	arrival_end(incoming->arrival, NULL);
+	if (incoming->userfault_fd >= 0)
+		close(incoming->userfault_fd);
+	pages_done(&incoming->missing);
 	channel_close(&incoming->channel);
 	if (incoming->vm_fd >= 0)
 		close(incoming->vm_fd);

@@ -7,6 +7,7 @@
 #ifndef STASIS_SNAPSHOT_INCOMING_H
 #define STASIS_SNAPSHOT_INCOMING_H
 
+#include "arrival.h"
 #include "restore.h"
 
 struct incoming;
@@ -17,6 +18,10 @@ struct incoming_options {
 	const struct vm_ops *ops; /* of the machine */
 	void *ops_context;
 	uint64_t patience_us; /* how long the source may be silent; 0: 30 s */
+	/* For pages that come after the hand-over: of userfault_open(), and incoming_create()'s from then on, also
+	 * where it fails; or -1, and why there is none: such a migration is refused. */
+	int userfault_fd;
+	struct error no_userfault;
 };
 
 /*
@@ -38,6 +43,12 @@ int incoming_receive(struct incoming *incoming, struct vm **ret, struct error *e
  * told so, if it could be; it is to run now.  Else it must not run, ever.
  */
 int incoming_commit(struct incoming *incoming, struct error *err);
+
+/*
+ * After that: the pages that are still to come, which the caller ends with arrival_end() while the machine is there;
+ * NULL where all are here.
+ */
+struct arrival *incoming_take_arrival(struct incoming *incoming);
 
 /* What was found in the trial and in the restore. */
 const struct report *incoming_report(const struct incoming *incoming);

@@ -20,7 +20,8 @@
 
 static const char *const phase_names[OUTGOING_PHASES] = {
 	[OUTGOING_ASKING] = "asking",       [OUTGOING_ROUNDS] = "rounds",       [OUTGOING_LAST] = "last pages",
-	[OUTGOING_PREPARING] = "preparing", [OUTGOING_COMMITTED] = "committed", [OUTGOING_OVER] = "over",
+	[OUTGOING_PREPARING] = "preparing", [OUTGOING_COMMITTED] = "committed", [OUTGOING_REJOINING] = "rejoining",
+	[OUTGOING_SERVING] = "serving",     [OUTGOING_OVER] = "over",
 };
 
 const char *outgoing_phase_name(enum outgoing_phase phase)
@@ -42,14 +43,27 @@ static void let_go(struct outgoing *outgoing)
 		vm_resume(outgoing->vm);
 }
 
+/* Nobody asks any more what the guest writes; what was told is the track's again. */
+static void end_dirty_log(struct outgoing *outgoing)
+{
+	if (outgoing->track == NULL)
+		dirty_free(outgoing->dirty);
+	else if (outgoing->dirty != NULL) {
+		pages_unite(&outgoing->track->since, &outgoing->told);
+		pages_unite(&outgoing->track->since, &outgoing->taken);
+	}
+	outgoing->dirty = NULL;
+}
+
 static void over(struct outgoing *outgoing, enum outgoing_result result)
 {
 	outgoing->phase = OUTGOING_OVER;
 	outgoing->result = result;
-	if (outgoing->paused_us != 0)
+	if (outgoing->paused_us != 0 && outgoing->numbers.downtime_us == 0)
 		outgoing->numbers.downtime_us = (uint64_t)(now_us() - outgoing->paused_us);
 	if (result == OUTGOING_FAILED && outgoing->holds)
 		let_go(outgoing);
+	end_dirty_log(outgoing);
 	/* The other side learns it by the connection's end at the latest. */
 	channel_close(&outgoing->channel);
 }
@@ -74,7 +88,7 @@ static void fail(struct outgoing *outgoing)
 static void lost(struct outgoing *outgoing)
 {
 	struct error why = outgoing->error;
-	if (channel_has_more(&outgoing->channel)) {
+	if (outgoing->channel.bytes_out < outgoing->commit_end) {
 		over(outgoing, OUTGOING_FAILED);
 		return;
 	}
@@ -84,6 +98,17 @@ static void lost(struct outgoing *outgoing)
 		"with all its state. If it runs there, end this one; if not, resume or migrate it again",
 		why.text);
 	over(outgoing, OUTGOING_IN_DOUBT);
+}
+
+/* The guest runs at the target, which waits for pages: they are only here. */
+static void cut_off(struct outgoing *outgoing)
+{
+	struct error why = outgoing->error;
+	error_set(&outgoing->error, ERROR_IO,
+		  "cut off: the guest runs at the target, which has not all of its memory yet (%s); %" PRIu64
+		  " pages were not sent, and all of it is kept here",
+		  why.text, outgoing->numbers.left_pages);
+	over(outgoing, OUTGOING_CUT);
 }
 
 /* ---- What is sent ---- */
@@ -103,7 +128,9 @@ static int take_state(struct outgoing *outgoing, struct error *err)
 
 static void say_hello(struct outgoing *outgoing)
 {
-	struct wire_hello hello = { .page_size = MEMORY_PAGE, .nr_ranges = outgoing->vm->machine.nr_ranges };
+	struct wire_hello hello = { .page_size = MEMORY_PAGE,
+				    .nr_ranges = outgoing->vm->machine.nr_ranges,
+				    .flags = outgoing->options.is_post_copy ? WIRE_POST_COPY : 0 };
 	memcpy(hello.id, outgoing->id, sizeof(hello.id));
 	memcpy(hello.ranges, outgoing->vm->machine.ranges, sizeof(hello.ranges));
 	snprintf(hello.writer, sizeof(hello.writer), "stasis " STASIS_VERSION);
@@ -133,7 +160,8 @@ static void send_blob(struct outgoing *outgoing)
 		wire_writer_put(writer, WIRE_DESCRIPTION, &state.blob, sizeof(state.blob));
 		return;
 	}
-	state.from_ram = outgoing->options.is_verified;
+	state.missing_pages = outgoing->numbers.missing_pages;
+	state.from_ram = outgoing->options.is_verified && state.missing_pages == 0;
 	state.ram_digest = state.from_ram ? ram_digest_of(&outgoing->vm->memory) : outgoing->digest.sum;
 	memcpy(outgoing->seal.id, outgoing->id, sizeof(outgoing->seal.id));
 	outgoing->seal.ram_digest = state.ram_digest;
@@ -144,23 +172,12 @@ static void send_blob(struct outgoing *outgoing)
 
 /* ---- The guest stands still ---- */
 
-/* Looked at under the lock: a machine that stopped to report something runs on when that was taken. */
-static bool has_event(struct vm *vm)
-{
-	bool has = false;
-	pthread_mutex_lock(&vm->lock);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		has |= vm->vcpus[i].event.kind != VM_EVENT_NONE;
-	pthread_mutex_unlock(&vm->lock);
-	return has;
-}
-
 /* The guest is to stand still from now on.  What it has to report is its owner's first: then it runs on. */
 static bool hold(struct outgoing *outgoing)
 {
 	int64_t paused_us = now_us();
 	vm_pause(outgoing->vm);
-	if (has_event(outgoing->vm))
+	if (vm_has_event(outgoing->vm))
 		return false;
 	outgoing->was_held = outgoing->vm->is_held;
 	vm_hold(outgoing->vm);
@@ -177,6 +194,8 @@ static int begin_last(struct outgoing *outgoing)
 	if (status == 0)
 		status = outgoing_begin_round(outgoing);
 	outgoing->phase = OUTGOING_LAST;
+	if (outgoing->is_switching)
+		outgoing->numbers.missing_pages = outgoing->numbers.left_pages = outgoing->numbers.round_todo;
 	return status;
 }
 
@@ -189,6 +208,7 @@ static int next_round(struct outgoing *outgoing)
 		return status;
 	if (is_time && hold(outgoing))
 		return begin_last(outgoing);
+	outgoing->is_switching = false;
 	outgoing->numbers.round++;
 	return 0;
 }
@@ -253,17 +273,62 @@ static void take_refusal(struct outgoing *outgoing, const struct wire_message *m
 {
 	wire_read_text(message, outgoing->remarks, WIRE_TEXT_MAX + 1);
 	error_set(&outgoing->error, ERROR_DIFFERENT, "the target refuses: %s", outgoing->remarks);
-	over(outgoing, OUTGOING_FAILED);
+	over(outgoing, outgoing->phase == OUTGOING_REJOINING ? outgoing->result : OUTGOING_FAILED);
+}
+
+static int take_prepared(struct outgoing *outgoing, const struct wire_message *message)
+{
+	struct channel *channel = &outgoing->channel;
+	int status = check_seal(outgoing, message);
+	if (status < 0 || !wire_writer_put(&channel->writer, WIRE_COMMIT, &outgoing->seal, sizeof(outgoing->seal)))
+		return status;
+	outgoing->commit_end = channel->bytes_out + wire_writer_bytes(&channel->writer).size;
+	outgoing->phase = OUTGOING_COMMITTED;
+	return 0;
+}
+
+static int take_committed(struct outgoing *outgoing, const struct wire_message *message)
+{
+	int status = check_seal(outgoing, message);
+	if (status < 0)
+		return status;
+	if (!outgoing->is_switching) {
+		over(outgoing, OUTGOING_MOVED);
+		return 0;
+	}
+	outgoing->numbers.downtime_us = (uint64_t)(now_us() - outgoing->paused_us);
+	outgoing->phase = OUTGOING_SERVING;
+	return 0;
+}
+
+static int take_rejoin(struct outgoing *outgoing, const struct wire_message *message)
+{
+	bool is_end;
+	int status = outgoing_take_rejoin(outgoing, message, &is_end);
+	if (status == 0 && is_end) {
+		outgoing->phase = OUTGOING_SERVING;
+		outgoing->result = OUTGOING_CUT; /* there is no doubt any more */
+	}
+	return status;
+}
+
+static int take_complete(struct outgoing *outgoing, const struct wire_message *message)
+{
+	int status = outgoing_check_complete(outgoing, message);
+	if (status == 0)
+		over(outgoing, OUTGOING_MOVED);
+	return status;
 }
 
 /* Which message is taken in which phase. */
 static int take_message(struct outgoing *outgoing, const struct wire_message *message)
 {
-	int status;
-	if (message->type == WIRE_REFUSE) {
+	if (message->type == WIRE_REFUSE && outgoing->phase != OUTGOING_SERVING) {
 		take_refusal(outgoing, message);
 		return 0;
 	}
+	if (message->type == WIRE_REQUEST && outgoing_may_serve(outgoing))
+		return outgoing_take_request(outgoing, message);
 	switch (outgoing->phase) {
 	case OUTGOING_ASKING:
 		if (message->type == WIRE_ACCEPT && outgoing->blob.size == 0)
@@ -274,20 +339,21 @@ static int take_message(struct outgoing *outgoing, const struct wire_message *me
 			return take_round_taken(outgoing, message);
 		break;
 	case OUTGOING_PREPARING:
-		if (message->type != WIRE_PREPARED)
-			break;
-		status = check_seal(outgoing, message);
-		if (status == 0 &&
-		    wire_writer_put(&outgoing->channel.writer, WIRE_COMMIT, &outgoing->seal, sizeof(outgoing->seal)))
-			outgoing->phase = OUTGOING_COMMITTED;
-		return status;
+		if (message->type == WIRE_PREPARED)
+			return take_prepared(outgoing, message);
+		break;
 	case OUTGOING_COMMITTED:
-		if (message->type != WIRE_COMMITTED)
-			break;
-		status = check_seal(outgoing, message);
-		if (status == 0)
-			over(outgoing, OUTGOING_MOVED);
-		return status;
+		if (message->type == WIRE_COMMITTED)
+			return take_committed(outgoing, message);
+		break;
+	case OUTGOING_REJOINING:
+		if (message->type == WIRE_MISSING || message->type == WIRE_REJOINED)
+			return take_rejoin(outgoing, message);
+		break;
+	case OUTGOING_SERVING:
+		if (message->type == WIRE_COMPLETE)
+			return take_complete(outgoing, message);
+		break;
 	case OUTGOING_LAST:
 	case OUTGOING_OVER:
 	case OUTGOING_PHASES:
@@ -312,6 +378,14 @@ static int receive(struct outgoing *outgoing)
 
 /* ---- Steps ---- */
 
+static int send_round(struct outgoing *outgoing, uint8_t *payload)
+{
+	if (outgoing->phase != OUTGOING_LAST || !outgoing->is_switching)
+		return outgoing_send_pages(outgoing, payload);
+	outgoing_send_missing(outgoing);
+	return 0;
+}
+
 /* Makes the next message, where there is one and it has room; *ret_made: it did something. */
 static int produce(struct outgoing *outgoing, bool *ret_made)
 {
@@ -321,9 +395,13 @@ static int produce(struct outgoing *outgoing, bool *ret_made)
 	bool has_pages = (outgoing->phase == OUTGOING_ROUNDS || is_last) && !outgoing->is_round_sent;
 	*ret_made = payload != NULL && (is_asking || is_last || has_pages);
 	if (*ret_made && has_pages)
-		return outgoing_send_pages(outgoing, payload);
+		return send_round(outgoing, payload);
 	if (*ret_made)
 		send_blob(outgoing);
+	else if (payload != NULL && outgoing_has_left(outgoing)) {
+		outgoing_send_left(outgoing, payload);
+		*ret_made = true;
+	}
 	return 0;
 }
 
@@ -331,6 +409,10 @@ static void broken(struct outgoing *outgoing)
 {
 	if (outgoing->phase == OUTGOING_COMMITTED)
 		lost(outgoing);
+	else if (outgoing->phase == OUTGOING_REJOINING)
+		over(outgoing, outgoing->result);
+	else if (outgoing->phase == OUTGOING_SERVING)
+		cut_off(outgoing);
 	else
 		fail(outgoing);
 }
@@ -383,7 +465,7 @@ void outgoing_wants(const struct outgoing *outgoing, struct pollfd ret[2], int *
 {
 	bool has_work = (outgoing->phase == OUTGOING_ASKING && outgoing->blob.size > 0) ||
 			(outgoing->phase == OUTGOING_ROUNDS && !outgoing->is_round_sent) ||
-			outgoing->phase == OUTGOING_LAST;
+			outgoing->phase == OUTGOING_LAST || outgoing_has_left(outgoing);
 	*ret_timeout_ms = WAIT_MS;
 	ret[0] = ret[1] = (struct pollfd){ .fd = -1 };
 	if (outgoing->phase == OUTGOING_OVER) {
@@ -459,7 +541,7 @@ int outgoing_begin(struct outgoing **ret, struct vm *vm, struct track *track, in
 		outgoing->options.downtime_us = OUTGOING_DOWNTIME_US;
 	if (options->rounds_max == 0)
 		outgoing->options.rounds_max = OUTGOING_ROUNDS_MAX;
-	outgoing->was_paused = vm->is_held || (vm->pause_wanted && !has_event(vm));
+	outgoing->was_paused = vm->is_held || (vm->pause_wanted && !vm_has_event(vm));
 	outgoing->result = OUTGOING_FAILED;
 	status = begin(outgoing, err);
 	if (status < 0) {
@@ -471,6 +553,35 @@ int outgoing_begin(struct outgoing **ret, struct vm *vm, struct track *track, in
 	return 0;
 }
 
+bool outgoing_can_rejoin(const struct outgoing *outgoing)
+{
+	return outgoing->phase == OUTGOING_OVER && outgoing->is_switching &&
+	       (outgoing->result == OUTGOING_CUT || outgoing->result == OUTGOING_IN_DOUBT);
+}
+
+int outgoing_rejoin(struct outgoing *outgoing, int in_fd, int out_fd, uint64_t bandwidth, struct error *err)
+{
+	struct wire_rejoin rejoin = { 0 };
+	struct channel channel;
+	assert(outgoing_can_rejoin(outgoing));
+	int status = channel_open(&channel, in_fd, out_fd, bandwidth, err);
+	if (status < 0) {
+		channel_close(&channel);
+		return status;
+	}
+	channel.bytes_out = outgoing->channel.bytes_out;
+	outgoing->channel = channel;
+	outgoing->phase = OUTGOING_REJOINING;
+	outgoing->active_us = now_us();
+	outgoing->nr_asked = 0;
+	outgoing->region = 0;
+	outgoing->page = 0;
+	pages_clear(&outgoing->told);
+	memcpy(rejoin.id, outgoing->id, sizeof(rejoin.id));
+	wire_writer_put(&outgoing->channel.writer, WIRE_REJOIN, &rejoin, sizeof(rejoin));
+	return 0;
+}
+
 bool outgoing_holds(const struct outgoing *outgoing)
 {
 	return outgoing->holds;
@@ -478,7 +589,7 @@ bool outgoing_holds(const struct outgoing *outgoing)
 
 int outgoing_cancel(struct outgoing *outgoing, struct error *err)
 {
-	if (outgoing->phase == OUTGOING_COMMITTED || outgoing->phase == OUTGOING_OVER)
+	if (outgoing->phase >= OUTGOING_COMMITTED)
 		return error_set(err, ERROR_USAGE, "too late to cancel: %s",
 				 outgoing->phase == OUTGOING_OVER ? "the migration is over"
 								  : "the target was told to run the guest");
@@ -526,12 +637,7 @@ void outgoing_free(struct outgoing *outgoing)
 		return;
 	outgoing_give_up(outgoing);
 	channel_close(&outgoing->channel);
-	if (outgoing->track == NULL)
-		dirty_free(outgoing->dirty);
-	else if (outgoing->dirty != NULL) { /* what was told is the track's again */
-		pages_unite(&outgoing->track->since, &outgoing->told);
-		pages_unite(&outgoing->track->since, &outgoing->taken);
-	}
+	end_dirty_log(outgoing);
 	ram_digest_done(&outgoing->digest);
 	sent_pages_done(&outgoing->sent);
 	pages_done(&outgoing->told);

@@ -19,6 +19,7 @@ struct outgoing_options {
 	uint64_t bandwidth;   /* bytes a second; 0: no limit */
 	unsigned rounds_max;  /* 0: the default */
 	bool is_verified;     /* all of RAM is read once more at both ends, while the guest stands still */
+	bool is_post_copy;    /* where rounds do not do it, the guest moves all the same, and pages follow it */
 	uint64_t patience_us; /* how long the target may be silent; 0: 10 s, and a minute for its trial */
 };
 
@@ -28,6 +29,8 @@ enum outgoing_phase {
 	OUTGOING_LAST,      /* the guest stands still; the last pages and the state go over */
 	OUTGOING_PREPARING, /* the target restores and reads back */
 	OUTGOING_COMMITTED, /* COMMIT is on its way: the target alone decides */
+	OUTGOING_REJOINING, /* the target is asked again what it lacks */
+	OUTGOING_SERVING,   /* the target runs it, and gets the pages that it has not yet */
 	OUTGOING_OVER,      /* outgoing_result() says what came of it */
 	OUTGOING_PHASES
 };
@@ -39,19 +42,23 @@ enum outgoing_result {
 	OUTGOING_FAILED, /* it is the source's, and is as it was before: running, or paused */
 	/* COMMIT was sent and no answer came: it is held here, until its user releases it, and may run there. */
 	OUTGOING_IN_DOUBT,
+	/* The target runs it, and lacks pages, which are here: it is held here, and is not to be released. */
+	OUTGOING_CUT,
 };
 
 struct outgoing_numbers {
 	enum outgoing_phase phase;
-	unsigned round;                    /* 0: all of RAM */
-	uint64_t round_done, round_todo;   /* pages of this round that were looked at; of all */
-	uint64_t data_pages, zero_pages;   /* that were sent, of all rounds */
-	uint64_t unchanged_pages;          /* that the guest wrote with what they held, and that were not sent */
-	uint64_t bytes_sent, ram_size;     /* of the protocol; of the machine */
-	uint64_t bandwidth;                /* bytes a second, measured; 0: not yet */
-	uint64_t dirty_rate;               /* bytes a second that the guest wrote in the last round */
-	uint64_t description_us, trial_us; /* the pause at the start; the target's trial */
-	uint64_t downtime_us;              /* from the pause to the target's last word; 0: it was not paused */
+	unsigned round;                     /* 0: all of RAM */
+	uint64_t round_done, round_todo;    /* pages of this round that were looked at; of all */
+	uint64_t data_pages, zero_pages;    /* that were sent, of all rounds */
+	uint64_t unchanged_pages;           /* that the guest wrote with what they held, and that were not sent */
+	uint64_t bytes_sent, ram_size;      /* of the protocol; of the machine */
+	uint64_t bandwidth;                 /* bytes a second, measured; 0: not yet */
+	uint64_t dirty_rate;                /* bytes a second that the guest wrote in the last round */
+	uint64_t description_us, trial_us;  /* the pause at the start; the target's trial */
+	uint64_t downtime_us;               /* from the pause to the target's COMMITTED; 0: it was not paused */
+	uint64_t missing_pages, left_pages; /* at the hand-over; of them, not sent yet */
+	uint64_t asked_pages;               /* that the target asked for */
 };
 
 #define OUTGOING_ROUNDS_KEPT 64
@@ -86,11 +93,13 @@ bool outgoing_step(struct outgoing *outgoing);
 /* Is the machine paused by it (vm_hold())?  Then nobody must release it. */
 bool outgoing_holds(const struct outgoing *outgoing);
 
-/* Gives it up: the guest goes on here.  ERROR_USAGE where it is too late for that: COMMIT is on its way, or it is over.
+/*
+ * Gives it up: the guest goes on here.  ERROR_USAGE where it is too late for that: COMMIT is on its way, or the target
+ * runs it, or it is over.
  */
 int outgoing_cancel(struct outgoing *outgoing, struct error *err);
 
-/* Ends one that is not over: it is cancelled, or in doubt.  Does nothing to one that is. */
+/* Ends one that is not over: it is cancelled, in doubt, or cut.  Does nothing to one that is. */
 void outgoing_give_up(struct outgoing *outgoing);
 
 /* Of one that is over; *err says why it failed or is in doubt. */
@@ -103,6 +112,16 @@ const char *outgoing_remarks(const struct outgoing *outgoing);
 unsigned outgoing_rounds(const struct outgoing *outgoing, struct outgoing_round ret[OUTGOING_ROUNDS_KEPT]);
 
 void outgoing_numbers(const struct outgoing *outgoing, struct outgoing_numbers *ret);
+
+/*
+ * Goes on with one that was cut, or that is in doubt and whose target may lack pages, over another connection, whose
+ * descriptors are this function's from then on, also where it fails.  bandwidth: as the option.  It is not over from
+ * then on, and is again what it was, where that fails; where it succeeds, there is no doubt any more.
+ */
+int outgoing_rejoin(struct outgoing *outgoing, int in_fd, int out_fd, uint64_t bandwidth, struct error *err);
+
+/* Could that be done? */
+bool outgoing_can_rejoin(const struct outgoing *outgoing);
 
 /* As outgoing_give_up(), and frees it.  Takes NULL. */
 void outgoing_free(struct outgoing *outgoing);

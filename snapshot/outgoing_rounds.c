@@ -23,14 +23,7 @@ uint64_t outgoing_ram_pages(const struct outgoing *outgoing)
 
 /* ---- Pages ---- */
 
-/* A message of pages that is being filled, in the writer. */
-struct batch {
-	struct wire_pages head;
-	struct wire_run runs[WIRE_RUNS_MAX];
-	uint8_t *payload;
-};
-
-static void add_to_run(struct batch *batch, uint64_t gpa, enum wire_run_kind kind)
+static void add_to_run(struct outgoing_batch *batch, uint64_t gpa, enum wire_run_kind kind)
 {
 	struct wire_run *last = batch->head.nr_runs > 0 ? &batch->runs[batch->head.nr_runs - 1] : NULL;
 	if (last != NULL && last->kind == (uint32_t)kind && last->gpa + (uint64_t)last->nr_pages * MEMORY_PAGE == gpa)
@@ -39,30 +32,44 @@ static void add_to_run(struct batch *batch, uint64_t gpa, enum wire_run_kind kin
 		batch->runs[batch->head.nr_runs++] = (struct wire_run){ .gpa = gpa, .nr_pages = 1, .kind = kind };
 }
 
-/* The guest may write the page meanwhile, and is then told to have done so: what is sent is what was copied. */
-static void add_page(struct outgoing *outgoing, struct batch *batch, uint64_t page)
+/*
+ * The guest may write the page meanwhile, and is then told to have done so: what is sent is what was copied.  A page of
+ * zeros is told where the target has something else, or nothing.
+ */
+void outgoing_add_page(struct outgoing *outgoing, struct outgoing_batch *batch, unsigned region, uint64_t page)
 {
-	const struct memory_region *region = &outgoing->vm->memory.regions[outgoing->region];
-	uint64_t gpa = region->range.gpa + page * MEMORY_PAGE;
+	const struct memory_region *memory = &outgoing->vm->memory.regions[region];
+	uint64_t gpa = memory->range.gpa + page * MEMORY_PAGE;
 	uint8_t *copy = batch->payload + sizeof(batch->head) + (size_t)batch->head.nr_pages * MEMORY_PAGE;
-	memcpy(copy, region->hva + page * MEMORY_PAGE, MEMORY_PAGE);
-	if (sent_pages_has(&outgoing->sent, gpa, copy)) {
+	memcpy(copy, memory->hva + page * MEMORY_PAGE, MEMORY_PAGE);
+	if (!outgoing->is_switching && sent_pages_has(&outgoing->sent, gpa, copy)) {
 		outgoing->unchanged++;
 	} else if (!bytes_are_zero(copy, MEMORY_PAGE)) {
 		add_to_run(batch, gpa, WIRE_RUN_DATA);
 		batch->head.nr_pages++;
 		outgoing->counts.data_pages++;
-		pages_add(&outgoing->data, outgoing->region, page, 1);
-		if (ram_digest_set(&outgoing->digest, outgoing->region, page, copy))
+		pages_add(&outgoing->data, region, page, 1);
+		if (ram_digest_set(&outgoing->digest, region, page, copy))
 			sent_pages_keep(&outgoing->sent, gpa, copy);
 		else
 			sent_pages_forget(&outgoing->sent, gpa);
-	} else if (pages_has(&outgoing->data, outgoing->region, page)) {
+	} else if (outgoing->is_switching || pages_has(&outgoing->data, region, page)) {
 		add_to_run(batch, gpa, WIRE_RUN_ZERO);
 		outgoing->counts.zero_pages++;
-		ram_digest_set_zero(&outgoing->digest, outgoing->region, page);
+		ram_digest_set_zero(&outgoing->digest, region, page);
 		sent_pages_forget(&outgoing->sent, gpa);
 	}
+}
+
+void outgoing_end_batch(struct outgoing *outgoing, const struct outgoing_batch *batch)
+{
+	size_t runs_size = batch->head.nr_runs * sizeof(batch->runs[0]);
+	size_t data_size = sizeof(batch->head) + (size_t)batch->head.nr_pages * MEMORY_PAGE;
+	if (batch->head.nr_runs == 0)
+		return;
+	memcpy(batch->payload, &batch->head, sizeof(batch->head));
+	memcpy(batch->payload + data_size, batch->runs, runs_size);
+	wire_writer_end(&outgoing->channel.writer, WIRE_PAGES, data_size + runs_size);
 }
 
 /* In round 0 all RAM is looked at, whatever was told. */
@@ -92,13 +99,13 @@ static bool next_piece(struct outgoing *outgoing, int *ret_status)
 	return true;
 }
 
-static bool is_full(const struct batch *batch)
+static bool is_full(const struct outgoing_batch *batch)
 {
 	return batch->head.nr_pages == WIRE_DATA_PAGES_MAX || batch->head.nr_runs == WIRE_RUNS_MAX;
 }
 
 /* Fills a message from where the round stands.  *ret_end: nothing of it is left. */
-static int fill_batch(struct outgoing *outgoing, struct batch *batch, bool *ret_end)
+static int fill_batch(struct outgoing *outgoing, struct outgoing_batch *batch, bool *ret_end)
 {
 	uint64_t page, run, scanned = 0;
 	int status = 0;
@@ -110,7 +117,7 @@ static int fill_batch(struct outgoing *outgoing, struct batch *batch, bool *ret_
 		}
 		uint64_t before = outgoing->page;
 		if (pages_next_run(round_pages(outgoing), outgoing->region, before, outgoing->piece_end, &page, &run)) {
-			add_page(outgoing, batch, page);
+			outgoing_add_page(outgoing, batch, outgoing->region, page);
 			outgoing->page = page + 1;
 			outgoing->numbers.round_done += outgoing->numbers.round != 0;
 		} else {
@@ -136,18 +143,12 @@ static void end_round(struct outgoing *outgoing)
 
 int outgoing_send_pages(struct outgoing *outgoing, uint8_t *payload)
 {
-	struct batch batch = { .payload = payload };
+	struct outgoing_batch batch = { .payload = payload };
 	bool is_end;
 	int status = fill_batch(outgoing, &batch, &is_end);
 	if (status < 0)
 		return status;
-	if (batch.head.nr_runs > 0) {
-		size_t runs_size = batch.head.nr_runs * sizeof(batch.runs[0]);
-		size_t data_size = sizeof(batch.head) + (size_t)batch.head.nr_pages * MEMORY_PAGE;
-		memcpy(payload, &batch.head, sizeof(batch.head));
-		memcpy(payload + data_size, batch.runs, runs_size);
-		wire_writer_end(&outgoing->channel.writer, WIRE_PAGES, data_size + runs_size);
-	}
+	outgoing_end_batch(outgoing, &batch);
 	if (is_end && wire_writer_begin(&outgoing->channel.writer) != NULL)
 		end_round(outgoing);
 	return 0;
@@ -258,8 +259,10 @@ int outgoing_next_round(struct outgoing *outgoing, bool *ret_is_time)
 	bool is_last = outgoing->numbers.round + 1 >= outgoing->options.rounds_max;
 	bool shrinks = rest < sent - sent / 16, can_stop = fits(outgoing, rest);
 	outgoing->stuck = shrinks ? 0 : outgoing->stuck + 1;
-	if (!can_stop && (is_last || outgoing->stuck > STUCK_MAX))
+	bool is_over = !can_stop && (is_last || outgoing->stuck > STUCK_MAX);
+	outgoing->is_switching = is_over && outgoing->options.is_post_copy;
+	if (is_over && !outgoing->is_switching)
 		return cannot_converge(outgoing, rest);
-	*ret_is_time = can_stop && (rest <= FEW_PAGES || !shrinks || is_last);
+	*ret_is_time = is_over || (can_stop && (rest <= FEW_PAGES || !shrinks || is_last));
 	return 0;
 }

@@ -7,9 +7,10 @@
 
 #include "crc32c.h"
 
-_Static_assert(sizeof(struct wire_header) == 32 && sizeof(struct wire_hello) == 152 &&
-		       sizeof(struct wire_state) == 32 && sizeof(struct wire_run) == 16 &&
-		       sizeof(struct wire_seal) == 32,
+_Static_assert(sizeof(struct wire_header) == 32 && sizeof(struct wire_hello) == 160 &&
+		       sizeof(struct wire_state) == 40 && sizeof(struct wire_run) == 16 &&
+		       sizeof(struct wire_seal) == 32 && sizeof(struct wire_complete) == 32 &&
+		       sizeof(struct wire_rejoin) == 24,
 	       "no padding");
 
 #define BUFFER_SIZE (2 * WIRE_FRAME_MAX)
@@ -24,13 +25,18 @@ static const struct {
 	[WIRE_DESCRIPTION] = { "DESCRIPTION", sizeof(struct wire_blob), sizeof(struct wire_blob) },
 	[WIRE_PAGES] = { "PAGES", sizeof(struct wire_pages), WIRE_PAYLOAD_MAX },
 	[WIRE_ROUND_END] = { "ROUND_END", sizeof(struct wire_round), sizeof(struct wire_round) },
+	[WIRE_MISSING] = { "MISSING", sizeof(struct wire_pages), WIRE_PAYLOAD_MAX },
 	[WIRE_STATE] = { "STATE", sizeof(struct wire_state), sizeof(struct wire_state) },
 	[WIRE_COMMIT] = { "COMMIT", sizeof(struct wire_seal), sizeof(struct wire_seal) },
 	[WIRE_CANCEL] = { "CANCEL", 0, 0 },
+	[WIRE_REJOIN] = { "REJOIN", sizeof(struct wire_rejoin), sizeof(struct wire_rejoin) },
 	[WIRE_ACCEPT] = { "ACCEPT", sizeof(struct wire_accept), sizeof(struct wire_accept) },
 	[WIRE_ROUND_TAKEN] = { "ROUND_TAKEN", sizeof(struct wire_round), sizeof(struct wire_round) },
 	[WIRE_PREPARED] = { "PREPARED", sizeof(struct wire_seal), sizeof(struct wire_seal) },
 	[WIRE_COMMITTED] = { "COMMITTED", sizeof(struct wire_seal), sizeof(struct wire_seal) },
+	[WIRE_REQUEST] = { "REQUEST", sizeof(struct wire_request), sizeof(struct wire_request) },
+	[WIRE_COMPLETE] = { "COMPLETE", sizeof(struct wire_complete), sizeof(struct wire_complete) },
+	[WIRE_REJOINED] = { "REJOINED", sizeof(struct wire_rejoin), sizeof(struct wire_rejoin) },
 	[WIRE_REFUSE] = { "REFUSE", 0, WIRE_TEXT_MAX },
 };
 
@@ -157,11 +163,16 @@ static bool is_inside(const struct wire_run *run, const struct memory_range *ran
 	return false;
 }
 
-static int check_run(const struct wire_run *run, const struct memory_range *ranges, unsigned nr_ranges,
-		     struct error *err)
+static bool has_place(uint32_t kind, enum wire_type type)
 {
-	if ((run->kind != WIRE_RUN_DATA && run->kind != WIRE_RUN_ZERO) || run->nr_pages == 0 ||
-	    run->gpa % MEMORY_PAGE != 0 || !is_inside(run, ranges, nr_ranges))
+	return type == WIRE_MISSING ? kind == WIRE_RUN_MISSING : kind == WIRE_RUN_DATA || kind == WIRE_RUN_ZERO;
+}
+
+static int check_run(const struct wire_run *run, enum wire_type type, const struct memory_range *ranges,
+		     unsigned nr_ranges, struct error *err)
+{
+	if (!has_place(run->kind, type) || run->nr_pages == 0 || run->gpa % MEMORY_PAGE != 0 ||
+	    !is_inside(run, ranges, nr_ranges))
 		return error_set(err, ERROR_DATA,
 				 "%u pages at 0x%" PRIx64 ", kind %u: expected pages of this machine's RAM",
 				 run->nr_pages, run->gpa, run->kind);
@@ -178,20 +189,20 @@ int wire_read_pages(const struct wire_message *message, const struct memory_rang
 	    view.head.nr_runs == 0 || view.head.nr_runs > WIRE_RUNS_MAX ||
 	    payload.size != sizeof(view.head) + (size_t)view.head.nr_pages * MEMORY_PAGE +
 				    view.head.nr_runs * sizeof(struct wire_run))
-		return error_set(err, ERROR_DATA, "message PAGES of %zu bytes does not hold what it says",
-				 payload.size);
+		return error_set(err, ERROR_DATA, "message %s of %zu bytes does not hold what it says",
+				 wire_type_name(message->type), payload.size);
 	view.data = payload.data + sizeof(view.head);
 	view.runs = view.data + (size_t)view.head.nr_pages * MEMORY_PAGE;
 	for (uint32_t i = 0; i < view.head.nr_runs; i++) {
 		struct wire_run run = wire_run_at(&view, i);
-		int status = check_run(&run, ranges, nr_ranges, err);
+		int status = check_run(&run, message->type, ranges, nr_ranges, err);
 		if (status < 0)
 			return status;
 		data_pages += run.kind == WIRE_RUN_DATA ? run.nr_pages : 0;
 	}
 	if (data_pages != view.head.nr_pages)
-		return error_set(err, ERROR_DATA, "message PAGES has %u pages, and runs of %" PRIu64,
-				 view.head.nr_pages, data_pages);
+		return error_set(err, ERROR_DATA, "message %s has %u pages, and runs of %" PRIu64,
+				 wire_type_name(message->type), view.head.nr_pages, data_pages);
 	*ret = view;
 	return 0;
 }
@@ -261,6 +272,36 @@ bool wire_writer_put(struct wire_writer *writer, enum wire_type type, const void
 		memcpy(at, payload, size);
 	wire_writer_end(writer, type, size);
 	return true;
+}
+
+int wire_writer_put_missing(struct wire_writer *writer, const struct pages *pages, const struct memory_range *ranges,
+			    unsigned *region, uint64_t *page)
+{
+	struct wire_pages head = { 0 };
+	uint8_t *payload = wire_writer_begin(writer);
+	size_t size = sizeof(head);
+	uint64_t first, nr;
+	for (; *region < pages->nr_regions; (*region)++, *page = 0) {
+		while (pages_next_run(pages, *region, *page, pages->nr_pages[*region], &first, &nr)) {
+			if (payload == NULL)
+				return -1;
+			if (head.nr_runs == WIRE_RUNS_MAX)
+				goto out;
+			struct wire_run run = { .gpa = ranges[*region].gpa + first * MEMORY_PAGE,
+						.nr_pages = nr < UINT32_MAX ? (uint32_t)nr : UINT32_MAX,
+						.kind = WIRE_RUN_MISSING };
+			memcpy(payload + size, &run, sizeof(run));
+			size += sizeof(run);
+			head.nr_runs++;
+			*page = first + run.nr_pages;
+		}
+	}
+	if (head.nr_runs == 0)
+		return 0;
+out:
+	memcpy(payload, &head, sizeof(head));
+	wire_writer_end(writer, WIRE_MISSING, size);
+	return 1;
 }
 
 struct bytes wire_writer_bytes(const struct wire_writer *writer)

@@ -7,9 +7,10 @@
 #define STASIS_SNAPSHOT_WIRE_H
 
 #include "image.h"
+#include "vmm/pages.h"
 
 #define WIRE_MAGIC   0x4d415453u /* "STAM" */
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 #define WIRE_DATA_PAGES_MAX 64u  /* pages whose bytes are in one message */
 #define WIRE_RUNS_MAX       128u /* runs of pages in one message */
@@ -35,6 +36,13 @@ enum wire_type {
 	WIRE_PREPARED,    /* struct wire_seal: the machine stands ready, and was read back */
 	WIRE_COMMITTED,   /* struct wire_seal: it runs here from now on */
 	WIRE_REFUSE,      /* text: why the guest will never run here; whoever says this does not take it back */
+	/* Of pages that come after the hand-over, from the source. */
+	WIRE_MISSING, /* as WIRE_PAGES, of runs alone: pages that come after the hand-over */
+	WIRE_REJOIN,  /* struct wire_rejoin: the first message of another connection, for pages that are missing */
+	/* From the target. */
+	WIRE_REQUEST,  /* struct wire_request: somebody waits for a page that is missing */
+	WIRE_COMPLETE, /* struct wire_complete: nothing is needed of the source any more */
+	WIRE_REJOINED, /* struct wire_rejoin: the messages WIRE_MISSING before it have told what is missing here */
 	WIRE_TYPES
 };
 
@@ -48,9 +56,14 @@ struct wire_header {
 	uint32_t header_crc; /* CRC-32C of all before it: a wrong length is found before it is waited for */
 };
 
+enum wire_hello_flags {
+	WIRE_POST_COPY = 1, /* pages may come after the hand-over: the target looks whether it can wait for them */
+};
+
 struct wire_hello {
 	uint8_t id[IMAGE_ID_SIZE]; /* random: of this migration */
 	uint32_t page_size, nr_ranges;
+	uint32_t flags, reserved;
 	struct memory_range ranges[MEMORY_REGIONS_MAX];
 	char writer[32];
 };
@@ -63,8 +76,9 @@ struct wire_blob {
 
 struct wire_state {
 	struct wire_blob blob;
-	uint64_t ram_digest; /* ram_digest.h */
-	uint64_t from_ram;   /* 1: it was made from RAM itself, and is to be held against RAM itself; 0: as sent */
+	uint64_t ram_digest;    /* ram_digest.h */
+	uint64_t from_ram;      /* 1: it was made from RAM itself, and is to be held against RAM itself; 0: as sent */
+	uint64_t missing_pages; /* in the messages WIRE_MISSING; the digest counts them as they were sent last */
 };
 
 struct wire_pages {
@@ -75,6 +89,7 @@ struct wire_pages {
 enum wire_run_kind {
 	WIRE_RUN_DATA = 1, /* the next pages of data */
 	WIRE_RUN_ZERO,     /* pages of zeros, which have none */
+	WIRE_RUN_MISSING,  /* pages that come later; in WIRE_MISSING, and nothing else is */
 };
 
 struct wire_run {
@@ -99,6 +114,21 @@ struct wire_seal {
 	uint64_t ram_digest;
 	uint32_t state_crc;
 	uint32_t reserved;
+};
+
+struct wire_request {
+	uint64_t gpa; /* of the page */
+};
+
+struct wire_complete {
+	uint8_t id[IMAGE_ID_SIZE];
+	uint64_t ram_digest; /* of all RAM as it arrived, whatever the guest has written since */
+	uint64_t is_ended;   /* 1: the machine has ended, and needs no more; the digest is 0 */
+};
+
+struct wire_rejoin {
+	uint8_t id[IMAGE_ID_SIZE];
+	uint64_t missing_pages; /* WIRE_REJOINED: in the messages before */
 };
 
 const char *wire_type_name(unsigned type);
@@ -130,7 +160,7 @@ int wire_reader_next(struct wire_reader *reader, struct wire_message *ret, struc
 /* Copies a payload that is a struct of that size; ERROR_DATA where it has another. */
 int wire_read_struct(const struct wire_message *message, void *ret, size_t size, struct error *err);
 
-/* A payload of pages, of which every run is inside the machine's RAM or ROM. */
+/* A payload of WIRE_PAGES or WIRE_MISSING, of which every run is inside the machine's RAM or ROM. */
 struct wire_pages_view {
 	const uint8_t *data;
 	const uint8_t *runs; /* not aligned */
@@ -161,6 +191,13 @@ void wire_writer_end(struct wire_writer *writer, enum wire_type type, size_t siz
 
 /* Both at once; false without room. */
 bool wire_writer_put(struct wire_writer *writer, enum wire_type type, const void *payload, size_t size);
+
+/*
+ * A message WIRE_MISSING of pages of the set, from *region and *page on, which go behind them; the set is of these
+ * ranges.  1: it was put; 0: no page was left; -1: there was one, and no room.
+ */
+int wire_writer_put_missing(struct wire_writer *writer, const struct pages *pages, const struct memory_range *ranges,
+			    unsigned *region, uint64_t *page);
 
 /* The bytes to be sent; wire_writer_took() says how many were. */
 struct bytes wire_writer_bytes(const struct wire_writer *writer);

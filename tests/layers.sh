@@ -13,7 +13,7 @@ layers='
 3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring snapshot/wire snapshot/ram_digest snapshot/sent_pages snapshot/channel
 3 snapshot/state snapshot/state_bits snapshot/*_state
 4 snapshot/save snapshot/track snapshot/live snapshot/rewind snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
-4 snapshot/outgoing snapshot/outgoing_* snapshot/incoming
+4 snapshot/outgoing snapshot/outgoing_* snapshot/incoming snapshot/arrival
 5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/session_* vmm/saving vmm/step_times vmm/sandbox vmm/crash vmm/json
 5 vmm/json_read vmm/request vmm/control vmm/uri
 '

@@ -207,20 +207,32 @@ static int write_request(const struct options *options, FILE *out, struct error 
 	if (options->rounds != 0)
 		fprintf(out, "rounds=%" PRIu64 " ", options->rounds);
 	fputs(options->verify_memory ? "verify " : "", out);
+	fputs(options->post_copy ? "post-copy " : "", out);
 	fputc('\n', out);
 	return 0;
 }
 
-/* Connects to where the machine is to go, and hands the connection over: the machine's process opens none. */
-static int ask_to_migrate(struct client *client, const struct options *options, const char *request, struct error *err)
+/* Connects to where the machine is to go, or waits for where it comes from. */
+static int open_connection(const struct options *options, int fds[CONTROL_FDS_MAX], struct error *err)
 {
 	const struct uri_options uri = { .is_insecure = options->insecure_tcp };
-	int fds[CONTROL_FDS_MAX];
+	struct uri_listener listener;
 	if (options->nr_arguments != 3)
 		return error_set(err, ERROR_USAGE,
-				 "migrate: expected a URI: unix:PATH, tcp:HOST:PORT, exec:COMMAND, fd:N "
-				 "or -");
-	int status = uri_connect(options->arguments[2], &uri, &fds[0], &fds[1], err);
+				 "%s: expected a URI: unix:PATH, tcp:HOST:PORT, exec:COMMAND, fd:N or -",
+				 options->arguments[1]);
+	if (is_request(options, "migrate"))
+		return uri_connect(options->arguments[2], &uri, &fds[0], &fds[1], err);
+	int status = uri_listen(options->arguments[2], &uri, &listener, err);
+	return status == 0 ? uri_accept(&listener, &fds[0], &fds[1], err) : status;
+}
+
+/* The connection is handed over: the machine's process opens none. */
+static int ask_with_connection(struct client *client, const struct options *options, const char *request,
+			       struct error *err)
+{
+	int fds[CONTROL_FDS_MAX];
+	int status = open_connection(options, fds, err);
 	if (status < 0)
 		return status;
 	bool is_one = fds[0] == fds[1];
@@ -344,8 +356,8 @@ static void await_end(const struct client *client)
 
 static int converse(struct client *client, const struct options *options, const char *request, struct error *err)
 {
-	int status = is_request(options, "migrate") ? ask_to_migrate(client, options, request, err)
-						    : ask(client, request, err);
+	bool has_connection = is_request(options, "migrate") || is_request(options, "receive");
+	int status = has_connection ? ask_with_connection(client, options, request, err) : ask(client, request, err);
 	if (status == 0 && is_job(options))
 		status = await_job(client, err);
 	bool has_reply = client->size > 0;

@@ -6,33 +6,54 @@
 #include "session.h"
 #include "snapshot/incoming.h"
 #include "uri.h"
+#include "userfault.h"
+
+struct receiver {
+	struct session *session;
+	struct incoming *incoming; /* NULL, once it has taken the machine */
+};
 
 /* What the session is asked to do last, before the machine runs. */
 static int commit(void *context, struct error *err)
 {
-	struct incoming **incoming = context;
-	int status = incoming_commit(*incoming, err);
-	if (status == 0) {
-		incoming_free(*incoming);
-		*incoming = NULL;
-	}
-	return status;
+	struct receiver *receiver = context;
+	int status = incoming_commit(receiver->incoming, err);
+	if (status < 0)
+		return status;
+	session_set_arrival(receiver->session, incoming_take_arrival(receiver->incoming));
+	incoming_free(receiver->incoming);
+	receiver->incoming = NULL;
+	return 0;
+}
+
+/* What this receiver does by itself would have to wait for all pages. */
+static int open_userfault(const struct options *options, struct session *session, struct error *err)
+{
+	if (options->at.kind != TRIGGER_NONE || options->rewind_every != 0)
+		return error_set(err, ERROR_USAGE, "this receiver was started with --at or --rewind-every");
+	int fd = userfault_open(err);
+	if (fd >= 0)
+		session_allow_arrival(session);
+	return fd;
 }
 
 static int wait_for_source(const struct options *options, struct session *session, int kvm_fd, struct incoming **ret,
 			   struct error *err)
 {
 	const struct uri_options uri_options = { .is_insecure = options->insecure_tcp };
-	const struct incoming_options incoming_options = { .restore = &options->restore,
-							   .worker = session_worker(session),
-							   .ops = &session_vm_ops,
-							   .ops_context = session };
+	struct incoming_options incoming_options = { .restore = &options->restore,
+						     .worker = session_worker(session),
+						     .ops = &session_vm_ops,
+						     .ops_context = session };
 	struct uri_listener listener;
 	int in_fd, out_fd;
 	int status = uri_listen(options->arguments[0], &uri_options, &listener, err);
 	if (status == 0)
 		status = uri_accept(&listener, &in_fd, &out_fd, err);
-	return status == 0 ? incoming_create(ret, in_fd, out_fd, kvm_fd, &incoming_options, err) : status;
+	if (status < 0)
+		return status;
+	incoming_options.userfault_fd = open_userfault(options, session, &incoming_options.no_userfault);
+	return incoming_create(ret, in_fd, out_fd, kvm_fd, &incoming_options, err);
 }
 
 /* Nothing of what the source says is looked at before the process is confined. */
@@ -50,16 +71,16 @@ static int take_machine(const struct options *options, struct session *session, 
 static int receive_and_run(const struct options *options, struct session *session, int kvm_fd, int *ret_status,
 			   struct error *err)
 {
-	struct incoming *incoming = NULL;
+	struct receiver receiver = { .session = session };
 	struct vm *vm = NULL;
-	int status = wait_for_source(options, session, kvm_fd, &incoming, err);
+	int status = wait_for_source(options, session, kvm_fd, &receiver.incoming, err);
 	if (status == 0)
-		status = take_machine(options, session, incoming, &vm, err);
+		status = take_machine(options, session, receiver.incoming, &vm, err);
 	if (status == 0) {
-		session_set_ready(session, commit, &incoming);
+		session_set_ready(session, commit, &receiver);
 		status = session_run(session, vm, ret_status, err);
 	}
-	incoming_free(incoming);
+	incoming_free(receiver.incoming);
 	vm_free(vm);
 	return status;
 }

@@ -347,6 +347,14 @@ static int set_bandwidth(struct options *options, const char *value, struct erro
 	return 0;
 }
 
+static int set_post_copy(struct options *options, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	options->post_copy = true;
+	return 0;
+}
+
 static int set_rounds(struct options *options, const char *value, struct error *err)
 {
 	if (!parse_number(value, &options->rounds) || options->rounds == 0)
@@ -446,6 +454,7 @@ static const struct {
 	{ "downtime", "TIME", OPTIONS_CTL, set_downtime, "migrate: how long the guest may stand still (default 100ms)" },
 	{ "bandwidth", "SIZE", OPTIONS_CTL, set_bandwidth, "migrate: send no more bytes a second (default: no limit)" },
 	{ "rounds", "N", OPTIONS_CTL, set_rounds, "migrate: give it up where so many rounds are not enough (default 30)" },
+	{ "post-copy", NULL, OPTIONS_CTL, set_post_copy, "migrate: instead, the guest moves, and its pages follow" },
 	{ "insecure-tcp", NULL, OPTIONS_URI, set_insecure_tcp,
 	  "let tcp: go to other hosts, unencrypted and without asking who is there" },
 	{ "verify-memory", NULL, OPTIONS_MEMORY | OPTIONS_CTL, set_verify_memory, "check all of RAM before the guest runs" },

@@ -71,7 +71,7 @@ struct options {
 	struct until until;
 
 	struct restore_options restore;
-	bool copy, verify_memory;
+	bool copy, verify_memory, post_copy;
 	bool insecure_tcp;
 	bool stdout_is_taken;                    /* set by a command: the console goes to standard error */
 	uint64_t downtime_us, bandwidth, rounds; /* of a migration; 0: the defaults */

@@ -50,15 +50,27 @@ bool pages_has(const struct pages *pages, unsigned region, uint64_t page)
 	return (pages->words[region][page / PAGES_WORD] >> page % PAGES_WORD & 1) != 0;
 }
 
-void pages_add(struct pages *pages, unsigned region, uint64_t page, uint64_t nr)
+static void set(struct pages *pages, unsigned region, uint64_t page, uint64_t nr, bool is_in)
 {
 	assert(page + nr <= pages->nr_pages[region]);
 	for (uint64_t end = page + nr; page < end;) {
 		uint64_t bit = page % PAGES_WORD, left = end - page;
 		uint64_t take = left < PAGES_WORD - bit ? left : PAGES_WORD - bit;
-		pages->words[region][page / PAGES_WORD] |= (UINT64_MAX >> (PAGES_WORD - take)) << bit;
+		uint64_t bits = (UINT64_MAX >> (PAGES_WORD - take)) << bit,
+			 *word = &pages->words[region][page / PAGES_WORD];
+		*word = is_in ? *word | bits : *word & ~bits;
 		page += take;
 	}
+}
+
+void pages_add(struct pages *pages, unsigned region, uint64_t page, uint64_t nr)
+{
+	set(pages, region, page, nr, true);
+}
+
+void pages_remove(struct pages *pages, unsigned region, uint64_t page, uint64_t nr)
+{
+	set(pages, region, page, nr, false);
 }
 
 void pages_unite(struct pages *pages, const struct pages *other)

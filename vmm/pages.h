@@ -36,6 +36,9 @@ bool pages_has(const struct pages *pages, unsigned region, uint64_t page);
 /* Adds the pages [page, page + nr), which must be the region's. */
 void pages_add(struct pages *pages, unsigned region, uint64_t page, uint64_t nr);
 
+/* Takes them away. */
+void pages_remove(struct pages *pages, unsigned region, uint64_t page, uint64_t nr);
+
 /* Adds, or takes away, all that the other set has; both are over the same regions. */
 void pages_unite(struct pages *pages, const struct pages *other);
 void pages_subtract(struct pages *pages, const struct pages *other);

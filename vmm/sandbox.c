@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -78,6 +79,10 @@ _Static_assert(LENGTH(running) + LENGTH(creating) + LENGTH(restoring) + LENGTH(c
 #define TERMINAL_TYPE   ('T' << _IOC_TYPESHIFT)
 #define KVM_TYPE        (KVMIO << _IOC_TYPESHIFT)
 
+/* What userfault.c does with a descriptor that was opened before. */
+static const uint32_t arriving[] = { (uint32_t)UFFDIO_REGISTER, (uint32_t)UFFDIO_UNREGISTER, (uint32_t)UFFDIO_COPY,
+				     (uint32_t)UFFDIO_ZEROPAGE };
+
 #define INSTRUCTIONS_MAX 256
 
 struct program {
@@ -150,11 +155,17 @@ static void allow_lists(struct program *program, unsigned needs)
 	}
 }
 
-/* ioctl is allowed by the type of its request: the second argument's low half (the machine is little-endian). */
-static void allow_ioctls(struct program *program)
+/*
+ * ioctl is allowed by the type of its request, or by the request: the second argument's low half (the machine is
+ * little-endian).
+ */
+static void allow_ioctls(struct program *program, unsigned needs)
 {
-	add(program, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6);
+	uint8_t nr = (needs & SANDBOX_ARRIVAL) != 0 ? LENGTH(arriving) : 0;
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, (uint8_t)(nr + 6));
 	load(program, offsetof(struct seccomp_data, args[1]));
+	for (uint8_t i = 0; i < nr; i++)
+		add(program, BPF_JMP | BPF_JEQ | BPF_K, arriving[i], (uint8_t)(nr - 1 - i + 3), 0);
 	add(program, BPF_ALU | BPF_AND | BPF_K, IOCTL_TYPE_MASK, 0, 0);
 	add(program, BPF_JMP | BPF_JEQ | BPF_K, KVM_TYPE, 1, 0);
 	add(program, BPF_JMP | BPF_JEQ | BPF_K, TERMINAL_TYPE, 0, 1);
@@ -175,7 +186,7 @@ int sandbox_enter(unsigned needs, struct error *err)
 	give(&program, SECCOMP_RET_KILL_PROCESS);
 	no_cache(&program);
 	load(&program, offsetof(struct seccomp_data, nr));
-	allow_ioctls(&program);
+	allow_ioctls(&program, needs);
 	allow_lists(&program, needs);
 	give(&program, SECCOMP_RET_KILL_PROCESS);
 	give(&program, SECCOMP_RET_ALLOW);

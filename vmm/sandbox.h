@@ -14,6 +14,7 @@ enum sandbox_need {
 	SANDBOX_CREATE = 1,  /* it writes snapshots: creates, names and removes files */
 	SANDBOX_RESTORE = 2, /* it makes another machine of one, or puts its own back */
 	SANDBOX_CONTROL = 4, /* it has a control socket */
+	SANDBOX_ARRIVAL = 8, /* pages come after its machine (userfault.h) */
 };
 
 /* Confines all threads of the process; needs: bits of enum sandbox_need. */

@@ -202,6 +202,8 @@ static void enter_sandbox(void *context)
 		needs |= SANDBOX_CREATE;
 	if (options->control != NULL)
 		needs |= SANDBOX_CONTROL;
+	if (session->may_have_arrival)
+		needs |= SANDBOX_ARRIVAL;
 	session->sandbox_status = sandbox_enter(needs, &session->sandbox_error);
 }
 
@@ -338,7 +340,7 @@ static int wait_ms(const struct session *session)
 	enum { ROOM_MS = 2, CLOSED_MS = 200 };
 	if (session->control != NULL && control_has_requests(session->control))
 		return 0;
-	if (session->input_size > 0)
+	if (session->input_size > 0 || session->is_event_late)
 		return ROOM_MS;
 	if (session->deadline_us == 0 || session_job_holds(session))
 		return CLOSED_MS;
@@ -362,6 +364,10 @@ static int handle_events(struct session *session, struct error *err)
 {
 	struct vm_event event;
 	int status = 0;
+	session->is_event_late =
+		session_awaits_pages(session, NULL) && vm_has_event(session->vm) && !vm_stands_still(session->vm);
+	if (session->is_event_late)
+		return 0;
 	while (status == 0 && !session->is_over && vm_take_event(session->vm, &event)) {
 		status = handle_event(session, &event, err);
 		if (status == 0 && !session->is_over && !session_job_holds(session))
@@ -375,7 +381,7 @@ enum { FD_EVENT, FD_INPUT, FD_JOB, FD_CONTROL = FD_JOB + SESSION_JOB_FDS, NR_FDS
 static int wait_for_something(const struct session *session, struct pollfd fds[NR_FDS], struct error *err)
 {
 	nfds_t nr = FD_CONTROL;
-	fds[FD_EVENT] = (struct pollfd){ .fd = session->vm->event_fd, .events = POLLIN };
+	fds[FD_EVENT] = (struct pollfd){ .fd = session->is_event_late ? -1 : session->vm->event_fd, .events = POLLIN };
 	fds[FD_INPUT] = (struct pollfd){ .fd = wants_input(session) ? session->terminal.fd : -1, .events = POLLIN };
 	int timeout_ms = wait_ms(session);
 	session_job_wants(session, fds + FD_JOB, &timeout_ms);
@@ -410,6 +416,7 @@ static int step(struct session *session, struct error *err)
 	if (session->deadline_us != 0 && now_us() >= session->deadline_us && !session_job_holds(session))
 		status = session_trigger_after(session, err);
 	session_step_job(session);
+	session_step_arrival(session);
 	if (status == 0 && session->control != NULL)
 		session_step_control(session, fds + FD_CONTROL);
 	if (status == 0 && session->failure.code != ERROR_NONE) {
@@ -464,6 +471,7 @@ static int go(struct session *session, struct error *err)
 	while (status == 0 && !session->is_over)
 		status = step(session, err);
 	session->is_over = true;
+	session_end_arrival(session);
 	vm_pause(session->vm);
 	session_end_job(session, "the guest ended before it was done");
 	if (status == 0 && at->kind != TRIGGER_NONE && !session->taken)
@@ -489,6 +497,8 @@ static int start_tracking(struct session *session, struct error *err)
 /* While the machine is still there. */
 static void end_watching(struct session *session)
 {
+	session_end_arrival(session);
+	session_forget_departed(session);
 	track_free(session->track);
 	session->track = NULL;
 	rewind_free(session->rewind);

@@ -36,6 +36,17 @@ int session_wait_confined(struct session *session, struct error *err);
  */
 void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err), void *context);
 
+struct arrival; /* snapshot/arrival.h */
+
+/*
+ * Pages of the machine are still to come: until they are here it is not paused, and nobody but its vCPUs touches RAM.
+ * For ready(); session_run() ends the arrival.
+ */
+void session_set_arrival(struct session *session, struct arrival *arrival);
+
+/* Before session_confine(): the process waits for missing pages, by userfaultfd. */
+void session_allow_arrival(struct session *session);
+
 /* Notes a step for --trace-time; session_vm_ops does so with the machine's own. */
 void session_step(struct session *session, const char *what, const char *name);
 

@@ -24,12 +24,22 @@ static void succeed(struct call *call)
 	json_bool(&call->json, "ok", true);
 }
 
+/* It runs at the target, which does not have all of its memory yet. */
+static bool is_handed_over(const struct session *session)
+{
+	struct outgoing_numbers numbers = { 0 };
+	if (session->outgoing != NULL)
+		outgoing_numbers(session->outgoing, &numbers);
+	return (session->departed != NULL && !session->is_in_doubt) || numbers.phase == OUTGOING_SERVING;
+}
+
 static const char *machine_word(const struct session *session)
 {
-	return session->is_over       ? "ended"
-	       : session->is_in_doubt ? "in-doubt"
-	       : session->is_paused   ? "paused"
-				      : "running";
+	return session->is_over          ? "ended"
+	       : is_handed_over(session) ? "handed-over"
+	       : session->is_in_doubt    ? "in-doubt"
+	       : session->is_paused      ? "paused"
+					 : "running";
 }
 
 /* Is the word there, behind the request's own? */
@@ -65,6 +75,9 @@ static void put_numbers(struct json *json, const struct outgoing_numbers *number
 	json_number(json, "trial_us", numbers->trial_us);
 	json_number(json, "elapsed_us", (uint64_t)elapsed_us);
 	json_number(json, "pause_us", numbers->downtime_us);
+	json_number(json, "missing_pages", numbers->missing_pages);
+	json_number(json, "left_pages", numbers->left_pages);
+	json_number(json, "asked_pages", numbers->asked_pages);
 }
 
 static void put_rounds(struct json *json, const struct outgoing_round *rounds, unsigned nr)
@@ -104,6 +117,20 @@ static void put_migration(const struct session *session, struct json *json)
 	json_string(json, "target", session->job_target);
 	json_string(json, "phase", outgoing_phase_name(numbers.phase));
 	put_numbers(json, &numbers, now_us() - session->job_us);
+}
+
+/* Of a machine whose pages come after it. */
+static void put_arrival(const struct session *session, struct json *json)
+{
+	struct arrival_counts counts;
+	if (!session_awaits_pages(session, &counts))
+		return;
+	json_object_begin(json, "arriving");
+	json_number(json, "missing_pages", counts.missing_pages);
+	json_number(json, "left_pages", counts.left_pages);
+	json_number(json, "asked_pages", counts.asked_pages);
+	json_bool(json, "connected", counts.state == ARRIVAL_UNDER_WAY);
+	json_object_end(json);
 }
 
 static void put_job(const struct session *session, struct json *json)
@@ -178,6 +205,7 @@ static int do_status(struct call *call, struct error *err)
 	json_number(&call->json, "uptime_us", (uint64_t)(now_us() - session->started_us));
 	json_bool(&call->json, "tracks_writes", session->track != NULL);
 	json_bool(&call->json, "has_point", session->rewind != NULL);
+	put_arrival(session, &call->json);
 	put_job(session, &call->json);
 	if (result != NULL) {
 		put_result(result, &call->json);
@@ -271,7 +299,9 @@ static int do_stats(struct call *call, struct error *err)
 
 static int do_pause(struct call *call, struct error *err)
 {
-	(void)err;
+	int status = session_check_arrival(call->session, err);
+	if (status < 0)
+		return status;
 	call->session->is_paused = true;
 	vm_hold(call->session->vm);
 	succeed(call);
@@ -284,6 +314,9 @@ static int do_resume(struct call *call, struct error *err)
 	if (session_job_holds(call->session))
 		return error_set(err, ERROR_NOT_NOW, "resume: the migration to %s lets the machine stand still",
 				 call->session->job_target);
+	if (is_handed_over(call->session))
+		return error_set(err, ERROR_NOT_NOW, "resume: the machine runs at the target of its migration");
+	session_forget_departed(call->session);
 	call->session->is_in_doubt = call->session->is_paused = false;
 	vm_release(call->session->vm);
 	succeed(call);
@@ -333,13 +366,42 @@ static int take_migrate_words(const struct call *call, struct outgoing_options *
 		const char *word = call->words->words[i];
 		if (strcmp(word, "verify") == 0)
 			ret->is_verified = true;
+		else if (strcmp(word, "post-copy") == 0)
+			ret->is_post_copy = true;
 		else if (!has_number(word, "downtime_us", &ret->downtime_us) &&
 			 !has_number(word, "bandwidth", &ret->bandwidth) && !has_number(word, "rounds", &rounds))
 			return error_set(err, ERROR_USAGE,
-					 "migrate: %s: expected downtime_us=N, bandwidth=N, rounds=N or verify", word);
+					 "migrate: %s: expected downtime_us=N, bandwidth=N, rounds=N, verify or "
+					 "post-copy",
+					 word);
 	}
 	ret->rounds_max = rounds < UINT32_MAX ? (unsigned)rounds : UINT32_MAX;
 	return 0;
+}
+
+/* What came with the request is its own from then on. */
+static int take_connection(struct call *call, int *ret_in, int *ret_out, struct error *err)
+{
+	if (call->fds[0] < 0)
+		return error_set(err, ERROR_USAGE,
+				 "%s: expected a connected socket to come with the request, or two descriptors, to "
+				 "read from and to write to",
+				 call->words->words[0]);
+	*ret_in = call->fds[0];
+	*ret_out = call->fds[1] >= 0 ? call->fds[1] : call->fds[0];
+	call->fds[0] = call->fds[1] = -1;
+	return 0;
+}
+
+static int do_receive(struct call *call, struct error *err)
+{
+	int in_fd, out_fd;
+	int status = take_connection(call, &in_fd, &out_fd, err);
+	if (status == 0)
+		status = session_rejoin_arrival(call->session, in_fd, out_fd, err);
+	if (status == 0)
+		succeed(call);
+	return status;
 }
 
 static int do_migrate(struct call *call, struct error *err)
@@ -351,13 +413,10 @@ static int do_migrate(struct call *call, struct error *err)
 	int status = take_migrate_words(call, &options, err);
 	if (status < 0)
 		return status;
-	if (call->fds[0] < 0)
-		return error_set(
-			err, ERROR_USAGE,
-			"migrate: expected a connected socket to come with the request, or two descriptors, to "
-			"read from and to write to");
-	int in_fd = call->fds[0], out_fd = call->fds[1] >= 0 ? call->fds[1] : in_fd;
-	call->fds[0] = call->fds[1] = -1;
+	int in_fd, out_fd;
+	status = take_connection(call, &in_fd, &out_fd, err);
+	if (status < 0)
+		return status;
 	status = session_start_migrating(session, call->words->words[1], in_fd, out_fd, &options, err);
 	if (status < 0)
 		return status;
@@ -426,7 +485,8 @@ static const struct {
 	{ "pause", "", "let the machine stand still until resume", 1, true, do_pause },
 	{ "resume", "", "let it go on", 1, true, do_resume },
 	{ "snapshot", "FILE [--incremental]", "write a snapshot to FILE; the machine goes on", 3, true, do_snapshot },
-	{ "migrate", "URI", "move the machine to stasis receive URI; the guest goes on there", 6, true, do_migrate },
+	{ "migrate", "URI", "move the machine to stasis receive URI; the guest goes on there", 7, true, do_migrate },
+	{ "receive", "URI", "take the pages that are missing from the source, whose connection was lost", 2, true, do_receive },
 	{ "cancel", "", "give up what is under way", 1, true, do_cancel },
 	{ "rewind", "[--set|--drop]", "put the machine back to the point that --set made", 2, true, do_rewind },
 	{ "quit", "", "end it, as Ctrl-A x does", 1, true, do_quit },

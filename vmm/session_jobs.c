@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ bool session_job_holds(const struct session *session)
 int session_check_idle(const struct session *session, struct error *err)
 {
 	if (!session_has_job(session))
-		return 0;
+		return session_check_arrival(session, err);
 	return error_set(err, ERROR_NOT_NOW, "the %s to %s, job %u, is under way",
 			 session->saving != NULL ? "snapshot" : "migration", session->job_target, session->nr_jobs);
 }
@@ -100,32 +101,62 @@ int session_start_saving(struct session *session, const char *path, bool is_incr
 }
 
 /* Whatever else may block a read or a write for ever. */
-static int check_connection(int fd, const char *target, struct error *err)
+static bool is_connection(int fd)
 {
 	struct stat is;
-	if (fstat(fd, &is) == 0 && (S_ISSOCK(is.st_mode) || S_ISFIFO(is.st_mode)))
+	return fstat(fd, &is) == 0 && (S_ISSOCK(is.st_mode) || S_ISFIFO(is.st_mode));
+}
+
+static void close_both(int in_fd, int out_fd)
+{
+	close(in_fd);
+	if (out_fd != in_fd)
+		close(out_fd);
+}
+
+int session_check_connection(const char *request, int in_fd, int out_fd, struct error *err)
+{
+	if (is_connection(in_fd) && is_connection(out_fd))
 		return 0;
-	return error_set(err, ERROR_USAGE, "migrate %s: expected a socket, or two pipes", target);
+	close_both(in_fd, out_fd);
+	return error_set(err, ERROR_USAGE, "%s: expected a socket, or two pipes", request);
+}
+
+/* Of a machine that is elsewhere, and lacks pages there. */
+static int go_on_migrating(struct session *session, int in_fd, int out_fd, uint64_t bandwidth, struct error *err)
+{
+	int status = outgoing_rejoin(session->departed, in_fd, out_fd, bandwidth, err);
+	if (status < 0)
+		return status;
+	session->outgoing = session->departed;
+	session->departed = NULL;
+	return 0;
 }
 
 int session_start_migrating(struct session *session, const char *target, int in_fd, int out_fd,
 			    const struct outgoing_options *options, struct error *err)
 {
 	int status = check_free(session, target, err);
-	if (status == 0)
-		status = check_connection(in_fd, target, err);
-	if (status == 0)
-		status = check_connection(out_fd, target, err);
 	if (status < 0) {
-		close(in_fd);
-		if (out_fd != in_fd)
-			close(out_fd);
+		close_both(in_fd, out_fd);
 		return status;
 	}
-	status = outgoing_begin(&session->outgoing, session->vm, session->track, in_fd, out_fd, options, err);
+	status = session_check_connection("migrate", in_fd, out_fd, err);
+	if (status < 0)
+		return status;
+	if (session->departed != NULL)
+		status = go_on_migrating(session, in_fd, out_fd, options->bandwidth, err);
+	else
+		status = outgoing_begin(&session->outgoing, session->vm, session->track, in_fd, out_fd, options, err);
 	if (status == 0)
 		begin_job(session, target);
 	return status;
+}
+
+void session_forget_departed(struct session *session)
+{
+	outgoing_free(session->departed);
+	session->departed = NULL;
 }
 
 void session_job_wants(const struct session *session, struct pollfd ret[SESSION_JOB_FDS], int *timeout_ms)
@@ -166,9 +197,16 @@ static void describe_move(const struct session *session, const struct outgoing_n
 	snprintf(ret, size, "moved to %s: %.1f MiB for %.1f MiB of RAM in %u rounds, guest paused for %.1f ms",
 		 session->job_target, (double)numbers->bytes_sent / (1 << 20), (double)numbers->ram_size / (1 << 20),
 		 numbers->round + 1, (double)numbers->downtime_us / 1000);
+	size_t used = strlen(ret);
+	if (numbers->missing_pages > 0)
+		snprintf(ret + used, size - used, "; %" PRIu64 " pages came after it, %" PRIu64 " of them asked for",
+			 numbers->missing_pages, numbers->asked_pages);
 }
 
-/* The target alone decides now, and does so, or is silent for too long, within outgoing_options.patience_us. */
+/*
+ * The target alone decides now, and does so, or is silent for too long, within outgoing_options.patience_us; or it runs
+ * the machine, and gets the pages that it needs.
+ */
 static void await_decision(struct outgoing *outgoing)
 {
 	struct pollfd fds[SESSION_JOB_FDS];
@@ -191,7 +229,10 @@ static int end_migrating(struct session *session, const char *why, struct job_re
 	snprintf(result->remarks, sizeof(result->remarks), "%s", outgoing_remarks(session->outgoing));
 	if (is_given_up)
 		error_set(err, ERROR_NOT_NOW, "%s", why);
-	outgoing_free(session->outgoing);
+	if (outgoing_can_rejoin(session->outgoing))
+		session->departed = session->outgoing;
+	else
+		outgoing_free(session->outgoing);
 	session->outgoing = NULL;
 	session->is_in_doubt = came == OUTGOING_IN_DOUBT || (session->is_in_doubt && came == OUTGOING_FAILED);
 	if (came == OUTGOING_MOVED) {
@@ -200,7 +241,7 @@ static int end_migrating(struct session *session, const char *why, struct job_re
 		session->is_over = true;
 		return 0;
 	}
-	if (came == OUTGOING_IN_DOUBT || session->is_paused)
+	if (came == OUTGOING_IN_DOUBT || came == OUTGOING_CUT || session->is_paused)
 		vm_hold(session->vm);
 	error_prefix(err, "migration to %s", session->job_target);
 	session_say(session, "%s%s", err->text,
@@ -241,8 +282,9 @@ int session_cancel_job(struct session *session, struct error *err)
 	if (session->outgoing != NULL)
 		outgoing_numbers(session->outgoing, &numbers);
 	if (session->outgoing != NULL && numbers.phase >= OUTGOING_COMMITTED)
-		return error_set(err, ERROR_NOT_NOW, "cancel: the target of the migration to %s decides already",
-				 session->job_target);
+		return error_set(err, ERROR_NOT_NOW, "cancel: the target of the migration to %s %s",
+				 session->job_target,
+				 numbers.phase == OUTGOING_SERVING ? "runs the machine" : "decides already");
 	session_end_job(session, "given up, as a client asked for");
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "saving.h"
 #include "session.h"
+#include "snapshot/arrival.h"
 #include "snapshot/outgoing.h"
 #include "snapshot/rewind.h"
 #include "terminal.h"
@@ -64,15 +65,23 @@ struct session {
 	struct outgoing *outgoing; /* the job: a migration; or NULL */
 	bool is_paused;            /* by request: it stays so whatever a job does */
 	bool is_in_doubt;          /* one may have moved the machine: it is held until the user decides */
-	bool is_numbered;          /* a snapshot goes to --snapshot's file */
-	bool is_asked_for;         /* by a client, who wants to know what comes of it */
-	bool is_awaited;           /* what came of it was not told to anyone yet */
+	/* A migration that is over and has moved the machine, which is held, or may have: pages that it needs are here.
+	 * Or NULL. */
+	struct outgoing *departed;
+	bool is_numbered;  /* a snapshot goes to --snapshot's file */
+	bool is_asked_for; /* by a client, who wants to know what comes of it */
+	bool is_awaited;   /* what came of it was not told to anyone yet */
 	char job_target[SESSION_PATH_SIZE];
 	int64_t job_us; /* when it began */
 	unsigned nr_jobs;
 	struct job_result results[SESSION_RESULTS]; /* of job n at n % SESSION_RESULTS */
 	int64_t progress_us;                        /* when its progress was shown last; 0: it was not */
 	uint64_t nr_snapshots;
+
+	struct arrival *arrival;         /* pages that came, or come, after the machine; or NULL */
+	bool may_have_arrival;           /* session_allow_arrival() */
+	enum arrival_state arrival_told; /* what the user was told of it last */
+	bool is_event_late;              /* a vCPU has something to report, and another one waits for a page */
 
 	struct rewind *rewind; /* the point, where there is one; else NULL */
 	uint64_t since_rewind; /* checkpoints */
@@ -105,7 +114,7 @@ bool session_has_job(const struct session *session);
 /* Is the machine paused by the job?  Then it must not be resumed. */
 bool session_job_holds(const struct session *session);
 
-/* ERROR_NOT_NOW where a job is under way. */
+/* ERROR_NOT_NOW where a job is under way, or pages are missing. */
 int session_check_idle(const struct session *session, struct error *err);
 
 /*
@@ -116,10 +125,16 @@ int session_start_saving(struct session *session, const char *path, bool is_incr
 
 /*
  * Starts to move the machine over the descriptors, which may be the same and are the session's from now on, also where
- * it fails.  target: what to call the other side.
+ * it fails.  target: what to call the other side.  Where a machine has departed, that migration goes on.
  */
 int session_start_migrating(struct session *session, const char *target, int in_fd, int out_fd,
 			    const struct outgoing_options *options, struct error *err);
+
+/* Nobody needs the pages of a machine that has departed any more: it goes on here, or ends. */
+void session_forget_departed(struct session *session);
+
+/* Is it something that a migration can go over?  ERROR_USAGE; then the descriptors are closed. */
+int session_check_connection(const char *request, int in_fd, int out_fd, struct error *err);
 
 /* What poll() is to wait for, and shortens the time, in milliseconds, to what the job wants. */
 #define SESSION_JOB_FDS 2
@@ -164,6 +179,23 @@ int session_rewind_at_checkpoint(struct session *session, struct error *err);
 int session_set_point(struct session *session, struct error *err);
 int session_drop_point(struct session *session, struct error *err);
 int session_rewind_now(struct session *session, struct error *err);
+
+/* ---- session_arrival.c: a machine whose pages come after it ---- */
+
+/* Are pages missing?  *ret, unless NULL: what is the case. */
+bool session_awaits_pages(const struct session *session, struct arrival_counts *ret);
+
+/* ERROR_NOT_NOW where pages are missing: for what would have to wait for them. */
+int session_check_arrival(const struct session *session, struct error *err);
+
+/* The source connects again, as session_start_migrating() has it. */
+int session_rejoin_arrival(struct session *session, int in_fd, int out_fd, struct error *err);
+
+/* Tells the user what became of them. */
+void session_step_arrival(struct session *session);
+
+/* The machine has ended: nobody needs them. */
+void session_end_arrival(struct session *session);
 
 /* ---- session_control.c ---- */
 

@@ -347,12 +347,36 @@ void vm_pause(struct vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+void vm_ask_to_pause(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm_want_pause(vm, true);
+	kick_all(vm);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+bool vm_stands_still(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	bool is_still = vm->nr_parked == nr_threads(vm);
+	pthread_mutex_unlock(&vm->lock);
+	return is_still;
+}
+
 static struct vcpu *find_event(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		if (vm->vcpus[i].event.kind != VM_EVENT_NONE)
 			return &vm->vcpus[i];
 	return NULL;
+}
+
+bool vm_has_event(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	bool has = find_event(vm) != NULL;
+	pthread_mutex_unlock(&vm->lock);
+	return has;
 }
 
 void vm_resume(struct vm *vm)

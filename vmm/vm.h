@@ -207,6 +207,13 @@ bool vm_run_here(struct vm *vm, struct vm_event *ret);
  */
 void vm_pause(struct vm *vm);
 
+/*
+ * Asks for the pause without waiting for it, and: do all vCPUs stand still by now?  For a machine whose vCPUs may be
+ * held up in an access to memory.
+ */
+void vm_ask_to_pause(struct vm *vm);
+bool vm_stands_still(struct vm *vm);
+
 /* For vcpu.c, under vm->lock: what becomes of pause_wanted, and whoever waits for the console learns it. */
 void vm_want_pause(struct vm *vm, bool is_wanted);
 
@@ -231,6 +238,9 @@ bool vm_wait(struct vm *vm, int timeout_ms, struct vm_event *ret);
 
 /* Without waiting: the event that there is.  The machine is paused if there was one. */
 bool vm_take_event(struct vm *vm, struct vm_event *ret);
+
+/* Is there one?  A machine that stopped to report it runs on when it was taken. */
+bool vm_has_event(struct vm *vm);
 
 /* Forgets what the vCPUs of a paused machine have to report. */
 void vm_drop_events(struct vm *vm);

@@ -1,7 +1,7 @@
 """Stands between a source (standard input and output) and a receiver's socket, and cuts both off at a message, or
 keeps it back for so many seconds.
 
-usage: migrate_relay.py SOCKET TYPE before|behind|SECONDS
+usage: migrate_relay.py SOCKET TYPE before|behind|SECONDS [NUMBER: the how manyth of the type, 1]
 """
 import os
 import select
@@ -12,6 +12,7 @@ import time
 
 HEADER = 32
 path, wanted, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+left = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 target = socket.socket(socket.AF_UNIX)
 target.connect(path)
 waiting = {0: b"", target.fileno(): b""}
@@ -33,11 +34,13 @@ while True:
             size = HEADER + struct.unpack_from("<I", waiting[fd], 16)[0]
             if len(waiting[fd]) < size:
                 break
-            if kind == wanted and how == "before":
+            left -= kind == wanted
+            is_it = kind == wanted and left == 0
+            if is_it and how == "before":
                 sys.exit()
-            if kind == wanted and how != "behind":
+            if is_it and how != "behind":
                 time.sleep(int(how))
             write(other[fd], waiting[fd][:size])
-            if kind == wanted and how == "behind":
+            if is_it and how == "behind":
                 sys.exit()
             waiting[fd] = waiting[fd][size:]

@@ -62,6 +62,7 @@ static void check_pages(const struct wire_message *message)
 		FUZZ_CHECK(run.nr_pages > 0 && end > run.gpa && run.gpa % MEMORY_PAGE == 0);
 		FUZZ_CHECK(end <= ranges[0].size ||
 			   (run.gpa == ranges[1].gpa && end == ranges[1].gpa + ranges[1].size));
+		FUZZ_CHECK((run.kind == WIRE_RUN_MISSING) == (message->type == WIRE_MISSING));
 		data_pages += run.kind == WIRE_RUN_DATA ? run.nr_pages : 0;
 	}
 	FUZZ_CHECK(data_pages == view.head.nr_pages);
@@ -78,7 +79,7 @@ static void check_message(const struct wire_message *message)
 	FUZZ_CHECK(strcmp(wire_type_name(message->type), "?") != 0);
 	FUZZ_CHECK((wire_read_struct(message, &seal, sizeof(seal), NULL) == 0) ==
 		   (message->payload.size == sizeof(seal)));
-	if (message->type == WIRE_PAGES)
+	if (message->type == WIRE_PAGES || message->type == WIRE_MISSING)
 		check_pages(message);
 	wire_read_text(message, text, sizeof(text));
 	for (const char *at = text; *at != '\0'; at++)

@@ -7,9 +7,17 @@
 #include <unistd.h>
 
 #include "vmm/now.h"
+#include "vmm/userfault.h"
 
 #define MIGRATION_MS 60000 /* for one migration, on the slowest host */
 #define LOOK_NS      2000000
+#define MOMENT_NS    3000000
+
+const struct machine_kind migrate_kinds[MIGRATE_KINDS] = {
+	{ "memory", IRQCHIP_FULL, 1 },     { "memory", IRQCHIP_NONE, 1 },      { "smp", IRQCHIP_FULL, 1 },
+	{ "memory-smp", IRQCHIP_FULL, 4 }, { "memory-smp", IRQCHIP_SPLIT, 4 }, { "smp", IRQCHIP_SPLIT, 4 },
+	{ "smp", IRQCHIP_FULL, 4 },
+};
 
 void target_take(struct target *target)
 {
@@ -18,11 +26,14 @@ void target_take(struct target *target)
 	struct vm *vm = NULL;
 	worker_start(&worker);
 	int kvm_fd = kvm_open(&target->error);
-	const struct incoming_options options = { .restore = target->options,
-						  .worker = &worker,
-						  .ops = &machine_vm_ops,
-						  .ops_context = target->console,
-						  .patience_us = target->patience_us };
+	struct incoming_options options = { .restore = target->options,
+					    .worker = &worker,
+					    .ops = &machine_vm_ops,
+					    .ops_context = target->console,
+					    .patience_us = target->patience_us };
+	options.userfault_fd = target->has_no_userfault
+				       ? error_set(&options.no_userfault, ERROR_PERMISSION, "not for this user")
+				       : userfault_open(&options.no_userfault);
 	int status = incoming_create(&incoming, target->fd, target->fd, kvm_fd, &options, &target->error);
 	if (status == 0)
 		status = incoming_receive(incoming, &vm, &target->error);
@@ -32,6 +43,12 @@ void target_take(struct target *target)
 		status = incoming_commit(incoming, &target->error);
 	if (incoming != NULL)
 		incoming_numbers(incoming, &target->numbers);
+	if (status == 0)
+		target->arrival = incoming_take_arrival(incoming);
+	if (status == 0 && target->runs_at_once)
+		vm_resume(vm);
+	if (status == 0 && target->touched_gpa != 0)
+		memory_read(&vm->memory, target->touched_gpa, &target->touched, sizeof(target->touched));
 	incoming_free(incoming);
 	worker_end(&worker);
 	if (status < 0) {
@@ -48,18 +65,30 @@ static void *run_target(void *context)
 	return NULL;
 }
 
-int target_start(struct target *ret, const struct restore_options *options)
+int target_start_as(struct target *target)
 {
 	int fds[2];
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	*ret = (struct target){ .fd = fds[1], .options = options, .console = machine_console() };
-	ck_assert_int_eq(pthread_create(&ret->thread, NULL, run_target, ret), 0);
+	target->fd = fds[1];
+	target->console = machine_console();
+	ck_assert_int_eq(pthread_create(&target->thread, NULL, run_target, target), 0);
 	return fds[0];
+}
+
+int target_start(struct target *ret, const struct restore_options *options)
+{
+	*ret = (struct target){ .options = options };
+	return target_start_as(ret);
 }
 
 struct vm *target_end(struct target *target)
 {
 	pthread_join(target->thread, NULL);
+	if (target->arrival != NULL) {
+		arrival_count(target->arrival, &target->arrived);
+		arrival_end(target->arrival, NULL);
+	}
+	target->arrival = NULL;
 	if (target->vm == NULL)
 		free(target->console);
 	return target->vm;
@@ -146,4 +175,55 @@ bool machine_prints(struct vm *vm, unsigned lines)
 	}
 	vm_resume(vm);
 	return got >= wanted;
+}
+
+void wait_a_moment(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = MOMENT_NS }, NULL);
+}
+
+/* What time does by itself between the two looks: timers that tick on, and what they make of it. */
+static bool is_time(const struct finding *finding)
+{
+	static const char *const components[] = { "lapic", "pit", "pic-master", "ioapic", "tsc" };
+	for (size_t i = 0; i < ARRAY_SIZE(components); i++)
+		if (strcmp(finding->component, components[i]) == 0)
+			return true;
+	return strncmp(finding->name, "IA32_TSC", 8) == 0;
+}
+
+/* That it is a restored one, the machine may know (guest/abi.h). */
+static bool is_known(const struct finding *finding)
+{
+	return strcmp(finding->component, "ports") == 0;
+}
+
+void migrate_expect_same(struct vm *source, struct vm *target)
+{
+	const struct compare_options options = { .with_ram = true };
+	struct report report = { 0 };
+	struct image left, right;
+	image_take(source, &left);
+	image_take(target, &right);
+	compare_images(&left, &right, &options, &report);
+	for (size_t i = 0; i < report.nr; i++) {
+		const struct finding *finding = &report.findings[i];
+		if (finding->kind == FINDING_VOLATILE || is_time(finding) || is_known(finding))
+			continue;
+		report_print(&report);
+		ck_abort_msg("%s %s %s differs", finding->where, finding->component, finding->name);
+	}
+	report_done(&report);
+	image_done(&left);
+	image_done(&right);
+}
+
+/* What both have printed, the one behind the other. */
+struct buffer migrate_printed(const struct vm *first, const struct vm *second)
+{
+	struct buffer both = { 0 };
+	struct bytes a = machine_printed(first), b = machine_printed(second);
+	ck_assert(a.size == 0 || buffer_append(&both, a.data, a.size) != NULL);
+	ck_assert(b.size == 0 || buffer_append(&both, b.data, b.size) != NULL);
+	return both;
 }

@@ -17,7 +17,13 @@ struct target {
 	int fd;
 	const struct restore_options *options;
 	uint64_t patience_us;
+	bool has_no_userfault; /* it cannot wait for pages */
+	bool runs_at_once;     /* what came goes on as soon as it is the target's, and is not paused */
 	struct buffer *console;
+	struct arrival *arrival;       /* pages that come after it, or NULL; ended by target_end() */
+	struct arrival_counts arrived; /* what came of them, by then */
+	uint64_t touched_gpa; /* where it is not 0: read as soon as the machine is the target's, into touched */
+	uint64_t touched;
 	struct vm *vm; /* what came, paused, with threads; NULL: nothing did */
 	struct error error;
 	struct incoming_numbers numbers;
@@ -28,6 +34,9 @@ void target_take(struct target *target);
 
 /* Starts a thread that does; gives the source's end of the connection. */
 int target_start(struct target *ret, const struct restore_options *options);
+
+/* Likewise, of one whose options are set. */
+int target_start_as(struct target *target);
 
 /* Waits for its end: the machine that came, paused, or NULL. */
 struct vm *target_end(struct target *target);
@@ -45,5 +54,17 @@ enum outgoing_result outgoing_drive(struct outgoing *outgoing, struct vm *vm, st
 
 /* Lets the machine run until it has printed so many lines more than now; false where it does not.  It runs on. */
 bool machine_prints(struct vm *vm, unsigned lines);
+
+/* Machines that move. */
+#define MIGRATE_KINDS 7
+extern const struct machine_kind migrate_kinds[MIGRATE_KINDS];
+
+void wait_a_moment(void);
+
+/* Both machines are paused: they differ in nothing but what time does between the two looks. */
+void migrate_expect_same(struct vm *source, struct vm *target);
+
+/* What both have printed, the one behind the other. */
+struct buffer migrate_printed(const struct vm *first, const struct vm *second);
 
 #endif

@@ -16,25 +16,14 @@
 #include "snapshot/channel.h"
 #include "vmm/now.h"
 
-#define MOMENT_NS  3000000
 #define PING_PONGS 20
 #define TRIES_MAX  5
 
-static const struct machine_kind kinds[] = {
-	{ "memory", IRQCHIP_FULL, 1 },     { "memory", IRQCHIP_NONE, 1 },      { "smp", IRQCHIP_FULL, 1 },
-	{ "memory-smp", IRQCHIP_FULL, 4 }, { "memory-smp", IRQCHIP_SPLIT, 4 }, { "smp", IRQCHIP_SPLIT, 4 },
-	{ "smp", IRQCHIP_FULL, 4 },
-};
 static const struct machine_kind memory = { "memory", IRQCHIP_FULL, 1 };
 static const struct machine_kind memory_smp = { "memory-smp", IRQCHIP_FULL, 4 };
 static const char endless[] = "rounds=0 pages=64 delay=1";
 static const struct restore_options plain;
 static struct error err;
-
-static void wait_a_moment(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = MOMENT_NS }, NULL);
-}
 
 static void show(const char *what, const struct outgoing *outgoing)
 {
@@ -64,63 +53,17 @@ static struct vm *move(struct vm *vm, const struct outgoing_options *options, co
 
 /* ---- Arriving ---- */
 
-/* What time does by itself between the two looks: timers that tick on, and what they make of it. */
-static bool is_time(const struct finding *finding)
-{
-	static const char *const components[] = { "lapic", "pit", "pic-master", "ioapic", "tsc" };
-	for (size_t i = 0; i < ARRAY_SIZE(components); i++)
-		if (strcmp(finding->component, components[i]) == 0)
-			return true;
-	return strncmp(finding->name, "IA32_TSC", 8) == 0;
-}
-
-/* That it is a restored one, the machine may know (guest/abi.h). */
-static bool is_known(const struct finding *finding)
-{
-	return strcmp(finding->component, "ports") == 0;
-}
-
-static void expect_same(struct vm *source, struct vm *target)
-{
-	const struct compare_options options = { .with_ram = true };
-	struct report report = { 0 };
-	struct image left, right;
-	image_take(source, &left);
-	image_take(target, &right);
-	compare_images(&left, &right, &options, &report);
-	for (size_t i = 0; i < report.nr; i++) {
-		const struct finding *finding = &report.findings[i];
-		if (finding->kind == FINDING_VOLATILE || is_time(finding) || is_known(finding))
-			continue;
-		report_print(&report);
-		ck_abort_msg("%s %s %s differs", finding->where, finding->component, finding->name);
-	}
-	report_done(&report);
-	image_done(&left);
-	image_done(&right);
-}
-
-/* What both have printed, the one behind the other. */
-static struct buffer printed_by(const struct vm *first, const struct vm *second)
-{
-	struct buffer both = { 0 };
-	struct bytes a = machine_printed(first), b = machine_printed(second);
-	ck_assert(a.size == 0 || buffer_append(&both, a.data, a.size) != NULL);
-	ck_assert(b.size == 0 || buffer_append(&both, b.data, b.size) != NULL);
-	return both;
-}
-
 START_TEST(it_arrives_and_goes_on)
 {
-	const struct machine_kind *kind = &kinds[_i];
+	const struct machine_kind *kind = &migrate_kinds[_i];
 	const struct outgoing_options options = { .is_verified = _i % 2 == 0 };
 	struct vm *home = machine_boot(kind), *vm = boot_running(kind, "");
 	wait_a_moment();
 	struct vm *moved = move(vm, &options, kind->guest);
-	expect_same(vm, moved);
+	migrate_expect_same(vm, moved);
 	machine_run_to_exit(moved);
 	machine_run_to_exit(home);
-	struct buffer both = printed_by(vm, moved);
+	struct buffer both = migrate_printed(vm, moved);
 	struct bytes expected = machine_printed(home);
 	ck_assert_msg(both.size == expected.size && memcmp(both.data, expected.data, both.size) == 0, "%s printed %.*s",
 		      kind->guest, (int)both.size, (const char *)both.data);
@@ -180,7 +123,7 @@ START_TEST(zeros_arrive)
 	ck_assert_uint_ge(numbers.zero_pages, 100);
 	ck_assert(bytes_are_zero(memory_at(&moved->memory, gpa, pages * MEMORY_PAGE), pages * MEMORY_PAGE));
 	outgoing_free(outgoing);
-	expect_same(vm, moved);
+	migrate_expect_same(vm, moved);
 	machine_free(vm);
 	machine_free(moved);
 }
@@ -224,7 +167,7 @@ START_TEST(what_is_written_without_change_stays)
 	ck_assert_uint_eq(written, ARRAY_SIZE(values));
 	ck_assert_uint_ge(numbers.unchanged_pages, 2 * SAME); /* in the rounds 2 and 3 */
 	outgoing_free(outgoing);
-	expect_same(vm, moved);
+	migrate_expect_same(vm, moved);
 	machine_free(vm);
 	machine_free(moved);
 }
@@ -309,12 +252,9 @@ START_TEST(what_does_not_converge_ends)
 	struct target target;
 	struct outgoing_numbers numbers;
 	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
-	uint64_t value = 0;
-	while (!outgoing_drive_once(outgoing, vm)) {
-		value++;
+	for (uint64_t step = 1; !outgoing_drive_once(outgoing, vm); step++) /* pages that stay the same are not sent */
 		for (uint64_t i = 0; i < 200; i++)
-			memory_write(&vm->memory, KVM_TEST_RAM / 2 + i * MEMORY_PAGE, &value, sizeof(value));
-	}
+			memory_write(&vm->memory, KVM_TEST_RAM / 2 + i * MEMORY_PAGE, &step, sizeof(step));
 	ck_assert_int_eq(outgoing_result(outgoing, &err), OUTGOING_FAILED);
 	printf("%s\n", err.text);
 	ck_assert_msg(strstr(err.text, "it does not converge: after round ") != NULL, "%s", err.text);
@@ -447,7 +387,7 @@ END_TEST
 int main(void)
 {
 	const struct kvm_test tests[] = {
-		{ it_arrives_and_goes_on, ARRAY_SIZE(kinds) },
+		{ it_arrives_and_goes_on, MIGRATE_KINDS },
 		{ it_goes_to_and_fro, 2 },
 		{ zeros_arrive, 1 },
 		{ what_is_written_without_change_stays, 1 },

@@ -83,6 +83,20 @@ START_TEST(a_set_is_what_was_added)
 }
 END_TEST
 
+START_TEST(what_is_removed_is_not_there)
+{
+	pages_add(&pages, 0, 60, 140);
+	memset(&model[0][60], 1, 140);
+	pages_remove(&pages, 0, 63, 130);
+	memset(&model[0][63], 0, 130);
+	assert_as_model(&pages, model);
+	pages_remove(&pages, 1, 0, 131);
+	pages_remove(&pages, 0, 60, 1);
+	model[0][60] = false;
+	assert_as_model(&pages, model);
+}
+END_TEST
+
 START_TEST(sets_are_united_and_subtracted)
 {
 	unsigned seed = 2;
@@ -102,4 +116,5 @@ START_TEST(sets_are_united_and_subtracted)
 }
 END_TEST
 
-UNIT_MAIN_WITH(setup, teardown, "pages", a_set_is_what_was_added, sets_are_united_and_subtracted)
+UNIT_MAIN_WITH(setup, teardown, "pages", a_set_is_what_was_added, what_is_removed_is_not_there,
+	       sets_are_united_and_subtracted)

@@ -1,10 +1,12 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -95,6 +97,18 @@ static void trace_parent(void)
 	syscall(SYS_ptrace, 0, 0, 0, 0);
 }
 
+/* No descriptor is needed to see whether the request is let through. */
+static void bring_page(void)
+{
+	if (ioctl(-1, UFFDIO_COPY, NULL) >= 0 || ioctl(-1, UFFDIO_UNREGISTER, NULL) >= 0)
+		_exit(1);
+}
+
+static void protect_page(void)
+{
+	ioctl(-1, UFFDIO_WRITEPROTECT, NULL);
+}
+
 static bool was_killed(int status)
 {
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
@@ -114,6 +128,8 @@ START_TEST(what_a_machine_uses_is_allowed)
 	ck_assert(was_allowed(confined(SANDBOX_RESTORE, make_event)));
 	ck_assert(was_allowed(confined(SANDBOX_CONTROL, take_client)));
 	ck_assert(was_allowed(confined(SANDBOX_CREATE | SANDBOX_CONTROL, open_file)));
+	ck_assert(was_allowed(confined(SANDBOX_RESTORE | SANDBOX_ARRIVAL, bring_page)));
+	ck_assert(was_allowed(confined(SANDBOX_RESTORE | SANDBOX_ARRIVAL, print)));
 }
 END_TEST
 
@@ -126,6 +142,8 @@ START_TEST(everything_else_ends_the_process)
 	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE | SANDBOX_CONTROL, connect_out)));
 	ck_assert(was_killed(confined(SANDBOX_CREATE | SANDBOX_RESTORE, start_program)));
 	ck_assert(was_killed(confined(SANDBOX_CREATE, trace_parent)));
+	ck_assert(was_killed(confined(SANDBOX_RESTORE | SANDBOX_CREATE | SANDBOX_CONTROL, bring_page)));
+	ck_assert(was_killed(confined(SANDBOX_RESTORE | SANDBOX_ARRIVAL, protect_page)));
 }
 END_TEST
 

@@ -146,10 +146,11 @@ END_TEST
 /* ---- Pages ---- */
 
 /* A message of so many pages with these runs. */
-static int read_pages(uint32_t nr_pages, uint32_t nr_runs, const struct wire_run *runs, size_t more)
+static int read_pages_of(enum wire_type type, uint32_t nr_pages, uint32_t nr_runs, const struct wire_run *runs,
+			 size_t more)
 {
 	static uint8_t payload[WIRE_PAYLOAD_MAX];
-	struct wire_message message = { .type = WIRE_PAGES };
+	struct wire_message message = { .type = type };
 	struct wire_pages_view view;
 	const struct wire_pages head = { nr_pages, nr_runs };
 	size_t at = sizeof(head) + (size_t)nr_pages * MEMORY_PAGE, nr = nr_runs < 3 ? nr_runs : 3;
@@ -160,6 +161,11 @@ static int read_pages(uint32_t nr_pages, uint32_t nr_runs, const struct wire_run
 	if (status == 0)
 		ck_assert_ptr_eq(view.data, payload + sizeof(head));
 	return status;
+}
+
+static int read_pages(uint32_t nr_pages, uint32_t nr_runs, const struct wire_run *runs, size_t more)
+{
+	return read_pages_of(WIRE_PAGES, nr_pages, nr_runs, runs, more);
 }
 
 START_TEST(pages_belong_to_the_machine)
@@ -188,6 +194,68 @@ START_TEST(pages_belong_to_the_machine)
 		uint32_t pages = bad[i].kind == WIRE_RUN_DATA ? bad[i].nr_pages : 1;
 		ck_assert_msg(read_pages(pages, 1, &bad[i], 0) == -ERROR_DATA, "run %zu", i);
 	}
+}
+END_TEST
+
+/* Pages that come later have no bytes, and stand in messages of their own. */
+START_TEST(missing_pages_have_no_bytes)
+{
+	const struct wire_run missing[] = { { 0, 3, WIRE_RUN_MISSING }, { 0x100000000, 1, WIRE_RUN_MISSING } };
+	const struct wire_run mixed[] = { { 0, 3, WIRE_RUN_MISSING }, { 0x100000000, 1, WIRE_RUN_ZERO } };
+	const struct wire_run data[] = { { 0, 1, WIRE_RUN_MISSING }, { 0x100000000, 1, WIRE_RUN_DATA } };
+	const struct wire_run outside[] = { { 15 * MEMORY_PAGE, 2, WIRE_RUN_MISSING } };
+	ck_assert_int_eq(read_pages_of(WIRE_MISSING, 0, 2, missing, 0), 0);
+	ck_assert_int_eq(read_pages_of(WIRE_PAGES, 0, 2, missing, 0), -ERROR_DATA);
+	ck_assert_int_eq(read_pages_of(WIRE_MISSING, 1, 2, missing, 0), -ERROR_DATA);
+	ck_assert_int_eq(read_pages_of(WIRE_MISSING, 0, 2, mixed, 0), -ERROR_DATA);
+	ck_assert_int_eq(read_pages_of(WIRE_MISSING, 1, 2, data, 0), -ERROR_DATA);
+	ck_assert_int_eq(read_pages_of(WIRE_MISSING, 0, 1, outside, 0), -ERROR_DATA);
+}
+END_TEST
+
+/* A set goes over as it is, in as many messages as it takes. */
+START_TEST(a_set_of_missing_pages_goes_over)
+{
+	static const struct memory_range large[] = { { .size = 1000 * MEMORY_PAGE },
+						     { .gpa = 0x100000000, .size = 64 * MEMORY_PAGE } };
+	struct pages set, back;
+	struct wire_message message;
+	struct wire_pages_view view;
+	unsigned region = 0, nr = 0;
+	uint64_t page = 0;
+	ck_assert_int_eq(pages_create(&set, large, 2, &err), 0);
+	ck_assert_int_eq(pages_create(&back, large, 2, &err), 0);
+	for (uint64_t i = 0; i < 990; i += 3)
+		pages_add(&set, 0, i, i % 2 + 1);
+	pages_add(&set, 1, 60, 4);
+	while (wire_writer_put_missing(&writer, &set, large, &region, &page) > 0)
+		nr++;
+	ck_assert_uint_eq(nr, (330 + 1 + WIRE_RUNS_MAX - 1) / WIRE_RUNS_MAX);
+	carry_all();
+	while (wire_reader_next(&reader, &message, &err) == 1) {
+		ck_assert_int_eq(message.type, WIRE_MISSING);
+		ck_assert_int_eq(wire_read_pages(&message, large, 2, &view, &err), 0);
+		for (uint32_t i = 0; i < view.head.nr_runs; i++) {
+			struct wire_run run = wire_run_at(&view, i);
+			unsigned number = run.gpa >= large[1].gpa;
+			pages_add(&back, number, (run.gpa - large[number].gpa) / MEMORY_PAGE, run.nr_pages);
+		}
+	}
+	uint64_t count = pages_count(&set);
+	ck_assert_uint_eq(pages_count(&back), count);
+	pages_unite(&back, &set);
+	ck_assert_uint_eq(pages_count(&back), count);
+	/* Without room nothing is lost. */
+	while (wire_writer_begin(&writer) != NULL)
+		wire_writer_end(&writer, WIRE_PART, WIRE_PART_MAX);
+	region = 0;
+	page = 0;
+	ck_assert_int_eq(wire_writer_put_missing(&writer, &set, large, &region, &page), -1);
+	ck_assert_uint_eq(page, 0);
+	pages_clear(&set);
+	ck_assert_int_eq(wire_writer_put_missing(&writer, &set, large, &region, &page), 0);
+	pages_done(&set);
+	pages_done(&back);
 }
 END_TEST
 
@@ -241,4 +309,5 @@ END_TEST
 
 UNIT_MAIN_WITH(setup, teardown, "wire", what_is_put_comes_out, pieces_of_any_size_make_the_same_messages,
 	       every_wrong_byte_is_found, the_order_of_messages_is_kept, a_writer_is_bounded,
-	       pages_belong_to_the_machine, text_steers_no_terminal, the_digest_is_that_of_memory)
+	       pages_belong_to_the_machine, missing_pages_have_no_bytes, a_set_of_missing_pages_goes_over,
+	       text_steers_no_terminal, the_digest_is_that_of_memory)
