@@ -35,9 +35,9 @@ int session_check_arrival(const struct session *session, struct error *err)
 			 counts.left_pages, counts.state == ARRIVAL_LOST ? ", and the connection is lost" : "");
 }
 
-int session_rejoin_arrival(struct session *session, int in_fd, int out_fd, struct error *err)
+int session_rejoin_arrival(struct session *session, const char *source, int in_fd, int out_fd, struct error *err)
 {
-	int status = session_check_connection("receive", in_fd, out_fd, err);
+	int status = session_check_connection("receive", source, in_fd, out_fd, err);
 	if (status < 0)
 		return status;
 	if (session->arrival != NULL)

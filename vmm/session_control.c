@@ -396,9 +396,11 @@ static int take_connection(struct call *call, int *ret_in, int *ret_out, struct 
 static int do_receive(struct call *call, struct error *err)
 {
 	int in_fd, out_fd;
+	if (call->words->nr_words < 2)
+		return wrong_words(call, "what to call the source", err);
 	int status = take_connection(call, &in_fd, &out_fd, err);
 	if (status == 0)
-		status = session_rejoin_arrival(call->session, in_fd, out_fd, err);
+		status = session_rejoin_arrival(call->session, call->words->words[1], in_fd, out_fd, err);
 	if (status == 0)
 		succeed(call);
 	return status;

@@ -114,12 +114,12 @@ static void close_both(int in_fd, int out_fd)
 		close(out_fd);
 }
 
-int session_check_connection(const char *request, int in_fd, int out_fd, struct error *err)
+int session_check_connection(const char *request, const char *target, int in_fd, int out_fd, struct error *err)
 {
 	if (is_connection(in_fd) && is_connection(out_fd))
 		return 0;
 	close_both(in_fd, out_fd);
-	return error_set(err, ERROR_USAGE, "%s: expected a socket, or two pipes", request);
+	return error_set(err, ERROR_USAGE, "%s %s: expected a socket, or two pipes", request, target);
 }
 
 /* Of a machine that is elsewhere, and lacks pages there. */
@@ -141,7 +141,7 @@ int session_start_migrating(struct session *session, const char *target, int in_
 		close_both(in_fd, out_fd);
 		return status;
 	}
-	status = session_check_connection("migrate", in_fd, out_fd, err);
+	status = session_check_connection("migrate", target, in_fd, out_fd, err);
 	if (status < 0)
 		return status;
 	if (session->departed != NULL)

@@ -133,8 +133,8 @@ int session_start_migrating(struct session *session, const char *target, int in_
 /* Nobody needs the pages of a machine that has departed any more: it goes on here, or ends. */
 void session_forget_departed(struct session *session);
 
-/* Is it something that a migration can go over?  ERROR_USAGE; then the descriptors are closed. */
-int session_check_connection(const char *request, int in_fd, int out_fd, struct error *err);
+/* Is what came with a request something that a migration can go over?  ERROR_USAGE; then the descriptors are closed. */
+int session_check_connection(const char *request, const char *target, int in_fd, int out_fd, struct error *err);
 
 /* What poll() is to wait for, and shortens the time, in milliseconds, to what the job wants. */
 #define SESSION_JOB_FDS 2
@@ -189,7 +189,7 @@ bool session_awaits_pages(const struct session *session, struct arrival_counts *
 int session_check_arrival(const struct session *session, struct error *err);
 
 /* The source connects again, as session_start_migrating() has it. */
-int session_rejoin_arrival(struct session *session, int in_fd, int out_fd, struct error *err);
+int session_rejoin_arrival(struct session *session, const char *source, int in_fd, int out_fd, struct error *err);
 
 /* Tells the user what became of them. */
 void session_step_arrival(struct session *session);

@@ -38,6 +38,11 @@ spare = pair()
 null = os.open("/dev/null", os.O_RDWR)
 check("without a connection", is_error(ask("migrate x"), "usage", "expected a connected socket"))
 check("a device", is_error(ask("migrate x", null), "usage", "migrate x: expected a socket, or two pipes"))
+check("receive: nobody", is_error(ask("receive"), "usage", "expected what to call the source"))
+check("receive: no connection", is_error(ask("receive x"), "usage", "receive: expected a connected socket"))
+check("receive: a device", is_error(ask("receive x", null), "usage", "receive x: expected a socket, or two pipes"))
+check("receive: nothing is missing",
+      is_error(ask("receive x", spare[0].fileno()), "usage", "this machine has come with all of its memory"))
 check("a device to write to", is_error(ask("migrate x", spare[0].fileno(), null), "usage", "expected a socket"))
 for words in ("verify=1", "downtime_us", "downtime_us=", "bandwidth=-1", "rounds=x", "rounds=1x", "x"):
     check(words, is_error(ask("migrate x " + words, spare[0].fileno()), "usage", words + ": expected"))
