@@ -63,8 +63,15 @@ fi
 
 run_lab 1 --programs stasis --rate 4000 --bandwidth 8e6 --downtime 0.01
 complains '^migrate-lab: Stasis, as asked for: migration to lab: it does not converge: '
+expect 0 "$stasis" host
+if grep -q '^post-copy: yes$' "$out"; then
+	run_lab 0 --programs stasis --rate 4000 --bandwidth 8e6 --mode post-copy
+	check "rounds: $(rounds_of Stasis)" [ -n "$(rounds_of Stasis)" ]
+else
+	echo "SKIPPED: the same with post-copy: $(grep '^post-copy: ' "$out")"
+fi
 run_lab 2 --programs stasis,none
 complains 'programs none: expected one or more of stasis, qemu$'
 run_lab 2 --mode teleport
-complains 'mode teleport: Stasis has pre-copy$'
+complains 'mode teleport: Stasis has pre-copy, post-copy$'
 finish

@@ -148,7 +148,7 @@ class Vmm:
 class Stasis(Vmm):
     name = "Stasis"
     counts_all = True  # bytes, in its report
-    modes = {"pre-copy": []}  # words of the request to migrate (docs/CONTROL.md)
+    modes = {"pre-copy": [], "post-copy": ["post-copy"]}  # words of the request to migrate (docs/CONTROL.md)
 
     async def start(self, folder):
         work, control = self.work, os.path.join(folder, "control")
