@@ -19,7 +19,7 @@ struct guest {
 	bool has_checkpoints;
 	unsigned vcpus_min, vcpus_max;      /* how many it makes use of; any more stay asleep */
 	const char *cannot[GUEST_IRQCHIPS]; /* by IRQCHIP_*: why it cannot run there; NULL: it can */
-	const uint8_t *image, *image_end;
+	const char *image;                  /* the name of its source */
 };
 
 /* All of them, ended by one without a name. */
@@ -28,7 +28,7 @@ const struct guest *guests(void);
 /* The guest of that name, or NULL. */
 const struct guest *guest_find(const char *name);
 
-/* Its image: what boot_request.image.contents wants. */
-struct bytes guest_image(const struct guest *guest);
+/* Appends its image, which boot_request.image.contents wants; false without memory. */
+bool guest_image(const struct guest *guest, struct buffer *ret);
 
 #endif

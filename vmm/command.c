@@ -102,7 +102,8 @@ static void boot_files_done(struct boot_files *files)
 		buffer_done(&files->modules[i]);
 }
 
-static int use_guest(const struct options *options, struct boot_request *request, struct error *err)
+static int use_guest(const struct options *options, struct boot_files *files, struct boot_request *request,
+		     struct error *err)
 {
 	const struct guest *guest = guest_find(options->guest);
 	if (guest == NULL)
@@ -114,7 +115,9 @@ static int use_guest(const struct options *options, struct boot_request *request
 	if (options->cpus < guest->vcpus_min || options->cpus > guest->vcpus_max)
 		return error_set(err, ERROR_USAGE, "--guest %s --cpus %u: it takes %u to %u", guest->name,
 				 options->cpus, guest->vcpus_min, guest->vcpus_max);
-	request->image = (struct boot_file){ .name = guest->name, .contents = guest_image(guest) };
+	if (!guest_image(guest, &files->image))
+		return error_set(err, ERROR_SYSTEM, "--guest %s: no memory for its image", guest->name);
+	request->image = (struct boot_file){ .name = guest->name, .contents = buffer_bytes(&files->image) };
 	request->kind = guest->is_long ? BOOT_FLAT_LONG : BOOT_FLAT_REAL;
 	return 0;
 }
@@ -163,8 +166,8 @@ int options_boot(const struct options *options, int kvm_fd, const struct vm_ops 
 	if (options->guest != NULL && options->nr_arguments > 0)
 		return error_set(err, ERROR_USAGE, "both an image, %s, and --guest %s are named", options->arguments[0],
 				 options->guest);
-	int status =
-		options->guest != NULL ? use_guest(options, &request, err) : use_file(options, &files, &request, err);
+	int status = options->guest != NULL ? use_guest(options, &files, &request, err)
+					    : use_file(options, &files, &request, err);
 	if (status == 0)
 		status = use_modules(options, &files, &request, err);
 	if (status == 0)

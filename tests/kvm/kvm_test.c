@@ -88,7 +88,12 @@ struct vm *machine_boot_line(const struct machine_kind *kind, const char *comman
 {
 	const struct guest *guest = guest_find(kind->guest);
 	ck_assert_msg(guest != NULL, "no guest is called %s", kind->guest);
-	return boot_with(kind, guest_image(guest), guest->is_long ? BOOT_FLAT_LONG : BOOT_SECTOR, command_line);
+	struct buffer image = { 0 };
+	ck_assert(guest_image(guest, &image));
+	struct vm *vm =
+		boot_with(kind, buffer_bytes(&image), guest->is_long ? BOOT_FLAT_LONG : BOOT_SECTOR, command_line);
+	buffer_done(&image);
+	return vm;
 }
 
 struct vm *machine_boot(const struct machine_kind *kind)

@@ -307,6 +307,7 @@ START_TEST(a_name_stands_for_one_bit)
 			if (name == NULL)
 				continue;
 			nr_names++;
+			ck_assert_msg(name[0] != '\0' && strchr(name, ' ') == NULL, "%s", name);
 			ck_assert(cpuid_feature(name, &at));
 			ck_assert_msg(at.function == function && at.index == i / 4 % 4 && at.reg == reg &&
 					      at.bit == bit,

@@ -243,6 +243,7 @@ START_TEST(bit_tables_do_not_overlap)
 		while (kvm_reg_bits_next(&list, &bits)) {
 			ck_assert_msg(bits.low >= next && bits.width > 0 && bits.low + bits.width <= 64, "%s",
 				      bits.name);
+			ck_assert_msg(strchr(bits.name, ' ') == NULL, "%s", bits.name);
 			next = bits.low + bits.width;
 		}
 	}
