@@ -18,9 +18,7 @@ struct walk {
 static void name_element(const struct field *field, uint32_t index, const char *outer, char ret[SCHEMA_NAME_MAX])
 {
 	const char *dot = outer[0] != '\0' ? "." : "";
-	if (field->names != NULL)
-		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s", outer, dot, field->names[index]);
-	else if (field->count > 1)
+	if (field->count > 1)
 		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s[%u]", outer, dot, field->name, index);
 	else
 		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s", outer, dot, field->name);
@@ -35,8 +33,8 @@ static int walk_schema(const struct walk *walk, const struct schema *schema, con
 						    .size = field->size,
 						    .field = field };
 			name_element(field, k, outer, leaf.name);
-			int result = field->sub != NULL ? walk_schema(walk, field->sub, leaf.name, leaf.offset)
-							: walk->visit(&leaf, walk->context);
+			int result = field->is_struct ? walk_schema(walk, field->sub, leaf.name, leaf.offset)
+						      : walk->visit(&leaf, walk->context);
 			if (result != 0)
 				return result;
 		}
@@ -68,12 +66,12 @@ static int walk_different(const struct pair *pair, const struct schema *schema, 
 	for (uint32_t i = 0; i < schema->nr_fields; i++) {
 		const struct field *field = &schema->fields[i];
 		uint32_t offset = base + field->offset;
-		if (field->sub == NULL && is_same(pair, field, offset, field->count * field->size))
+		if (!field->is_struct && is_same(pair, field, offset, (uint32_t)field->count * field->size))
 			continue;
 		for (uint32_t k = 0; k < field->count; k++, offset += field->size) {
 			struct schema_leaf leaf = { .offset = offset, .size = field->size, .field = field };
 			int result = 0;
-			if (field->sub != NULL)
+			if (field->is_struct)
 				result = walk_different(pair, field->sub, offset);
 			else if (!is_same(pair, field, offset, field->size))
 				result = pair->walk.visit(&leaf, pair->walk.context);
@@ -98,12 +96,12 @@ static bool is_total(const struct schema *schema, uint32_t base, unsigned depth,
 		*ret_offset = base + next;
 		if (field->offset != next || field->size == 0 || field->count == 0)
 			return false;
-		if (field->sub != NULL) {
+		if (field->is_struct) {
 			if (depth == DEPTH_MAX || field->sub->size != field->size ||
 			    !is_total(field->sub, base + field->offset, depth + 1, ret_offset))
 				return false;
 		}
-		next += field->size * field->count;
+		next += (uint32_t)field->size * field->count;
 	}
 	*ret_offset = base + next;
 	return next == schema->size;
@@ -173,7 +171,7 @@ static void name_at(const struct schema *schema, uint32_t base, uint32_t offset,
 		uint32_t index = (offset - start) / field->size, at = start + index * field->size;
 		char name[SCHEMA_NAME_MAX];
 		name_element(field, index, outer, name);
-		if (field->sub != NULL)
+		if (field->is_struct)
 			name_at(field->sub, at, offset, name, ret);
 		else if (at == offset)
 			memcpy(ret, name, sizeof(name));

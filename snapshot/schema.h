@@ -22,15 +22,17 @@ enum field_rule {
 
 struct schema;
 
-/* One member of a struct: count elements of size bytes each. */
+/* One member of a struct: count elements of size bytes each.  There are hundreds of these rows. */
 struct field {
 	const char *name;
-	uint32_t offset, size, count;
-	enum field_rule rule;
-	const char *why;          /* FIELD_VOLATILE: the reason */
-	const struct schema *sub; /* elements are structs: their schema, of the same size */
-	const char *bits;         /* elements are bit fields: their names (kvm_reg_bits_next()) */
-	const char *const *names; /* elements have names of their own instead of [0], [1], ... */
+	const char *why; /* FIELD_VOLATILE: the reason */
+	union {
+		const struct schema *sub; /* elements are structs: their schema, of the same size */
+		const char *bits;         /* others may be bit fields: their names (kvm_reg_bits_next()), or NULL */
+	};
+	uint16_t offset, size, count;
+	uint8_t rule;   /* enum field_rule */
+	bool is_struct; /* elements are structs */
 };
 
 struct schema {
@@ -55,14 +57,15 @@ struct schema {
 	}
 #define FIELD_SUB(type, member, schema)                                                                                \
 	{                                                                                                              \
-		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1, .sub = (schema)   \
+		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1,                   \
+					    .is_struct = true, .sub = (schema)                                         \
 	}
 #define FIELD_SUB_ARRAY(type, member, schema)                                                                          \
 	{                                                                                                              \
 		SCHEMA_PLACE(type, member),                                                                            \
 			.size = sizeof(SCHEMA_MEMBER(type, member)[0]),                                                \
 			.count = sizeof(SCHEMA_MEMBER(type, member)) / sizeof(SCHEMA_MEMBER(type, member)[0]),         \
-			.sub = (schema)                                                                                \
+			.is_struct = true, .sub = (schema)                                                             \
 	}
 /* A member, or bytes that no member names, that is zero as far as we know; one leaf, whatever its size. */
 #define FIELD_PAD(type, member)                                                                                        \

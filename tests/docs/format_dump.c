@@ -70,7 +70,7 @@ static void print_field(const struct field *field, struct queue *queue)
 	if (field->count > 1)
 		printf("[%u]", field->count);
 	printf(": ");
-	if (field->sub != NULL) {
+	if (field->is_struct) {
 		queue_add(queue, field->sub);
 		printf("%s, %u bytes", field->sub->name, field->size);
 	} else {

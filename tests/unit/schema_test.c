@@ -135,10 +135,9 @@ struct inner {
 static const struct field inner_fields[] = { FIELD(struct inner, a), FIELD(struct inner, b) };
 static const struct schema inner_schema = SCHEMA("inner", sizeof(struct inner), inner_fields);
 
-static const char *const element_names[] = { "first", "second" };
 static const struct field outer_fields[] = {
 	FIELD_AT("head", 0, 8),
-	{ .name = "pair", .offset = 8, .size = 4, .count = 2, .sub = &inner_schema, .names = element_names },
+	{ .name = "pair", .offset = 8, .size = 4, .count = 2, .is_struct = true, .sub = &inner_schema },
 	FIELD_AT("tail", 16, 40),
 };
 static const struct schema outer_schema = SCHEMA("outer", 56, outer_fields);
@@ -152,7 +151,7 @@ static int stop_at_third(const struct schema_leaf *leaf, void *context)
 
 START_TEST(a_walk_goes_by_offset_and_stops_when_told)
 {
-	static const char *const expected[] = { "head", "first.a", "first.b", "second.a", "second.b", "tail" };
+	static const char *const expected[] = { "head", "pair[0].a", "pair[0].b", "pair[1].a", "pair[1].b", "tail" };
 	static struct leaves leaves;
 	uint32_t offset;
 	ck_assert(schema_is_total(&outer_schema, &offset));
@@ -180,9 +179,9 @@ START_TEST(gaps_and_overlaps_are_found)
 					     { .name = "b", .offset = 12, .size = 4, .count = 0 } };
 	static const struct field gap_inside[] = { FIELD_AT("x", 0, 1), FIELD_AT("y", 2, 2) };
 	static const struct schema gap_inside_schema = SCHEMA("inside", 4, gap_inside);
-	static const struct field inside[] = { FIELD_AT("a", 0, 8, .sub = NULL),
-					       FIELD_AT("b", 8, 4, .sub = &gap_inside_schema) };
-	static const struct field other_size[] = { FIELD_AT("a", 0, 12, .sub = &inner_schema) };
+	static const struct field inside[] = { FIELD_AT("a", 0, 8),
+					       FIELD_AT("b", 8, 4, .is_struct = true, .sub = &gap_inside_schema) };
+	static const struct field other_size[] = { FIELD_AT("a", 0, 12, .is_struct = true, .sub = &inner_schema) };
 	static const struct {
 		struct schema schema;
 		uint32_t offset;
@@ -212,7 +211,7 @@ START_TEST(values_are_numbers_or_bytes)
 	ck_assert_uint_eq(schema_value(&leaf, outer), 0x0807060504030201);
 	schema_format(&leaf, outer, text, sizeof(text));
 	ck_assert_str_eq(text, "0x807060504030201");
-	ck_assert(schema_find(&outer_schema, "second.b", &leaf));
+	ck_assert(schema_find(&outer_schema, "pair[1].b", &leaf));
 	ck_assert_uint_eq(schema_value(&leaf, outer), 0x100f);
 	schema_format(&leaf, outer, text, sizeof(text));
 	ck_assert_str_eq(text, "0x100f");
