@@ -46,7 +46,7 @@ static int wait_for_source(const struct options *options, struct session *sessio
 						     .ops = &session_vm_ops,
 						     .ops_context = session };
 	struct uri_listener listener;
-	int in_fd, out_fd;
+	int in_fd = -1, out_fd = -1;
 	int status = uri_listen(options->arguments[0], &uri_options, &listener, err);
 	if (status == 0)
 		status = uri_accept(&listener, &in_fd, &out_fd, err);
