@@ -108,6 +108,14 @@ struct vm *boot_running(const struct machine_kind *kind, const char *command_lin
 	return vm;
 }
 
+static uint64_t last_checkpoint; /* of the guest that is being moved; 0: it has no end */
+
+struct vm *migrate_boot(const struct machine_kind *kind)
+{
+	last_checkpoint = strcmp(kind->guest, "smp") == 0 ? 2 : 1;
+	return boot_running(kind, "");
+}
+
 struct outgoing *outgoing_start(struct vm *vm, struct track *track, int fd, const struct outgoing_options *options)
 {
 	struct outgoing *outgoing;
@@ -116,7 +124,7 @@ struct outgoing *outgoing_start(struct vm *vm, struct track *track, int fd, cons
 	return outgoing;
 }
 
-/* The guest's events are taken, and it goes on unless the migration holds it. */
+/* The guest's events are taken, and it goes on unless the migration holds it, or it would come to its end. */
 static void take_events(struct vm *vm, const struct outgoing *outgoing)
 {
 	struct vm_event event;
@@ -124,7 +132,8 @@ static void take_events(struct vm *vm, const struct outgoing *outgoing)
 		ck_assert_msg(event.kind != VM_EVENT_FAILED, "%s", event.error.text);
 		ck_assert_msg(event.kind != VM_EVENT_EXIT, "the guest ended: %.*s", (int)machine_printed(vm).size,
 			      (const char *)machine_printed(vm).data);
-		if (outgoing == NULL || !outgoing_holds(outgoing))
+		bool is_last = event.kind == VM_EVENT_CHECKPOINT && event.value == last_checkpoint;
+		if (!is_last && (outgoing == NULL || !outgoing_holds(outgoing)))
 			vm_resume(vm);
 	}
 }

@@ -59,6 +59,9 @@ bool machine_prints(struct vm *vm, unsigned lines);
 #define MIGRATE_KINDS 7
 extern const struct machine_kind migrate_kinds[MIGRATE_KINDS];
 
+/* boot_running() for one of these, which come to an end: from its last checkpoint on it waits until it has moved. */
+struct vm *migrate_boot(const struct machine_kind *kind);
+
 void wait_a_moment(void);
 
 /* Both machines are paused: they differ in nothing but what time does between the two looks. */

@@ -57,7 +57,7 @@ START_TEST(it_arrives_and_goes_on)
 {
 	const struct machine_kind *kind = &migrate_kinds[_i];
 	const struct outgoing_options options = { .is_verified = _i % 2 == 0 };
-	struct vm *home = machine_boot(kind), *vm = boot_running(kind, "");
+	struct vm *home = machine_boot(kind), *vm = migrate_boot(kind);
 	wait_a_moment();
 	struct vm *moved = move(vm, &options, kind->guest);
 	migrate_expect_same(vm, moved);

@@ -88,7 +88,7 @@ START_TEST(it_arrives_before_its_pages)
 	struct outgoing_options options = one_round;
 	struct target target = { .options = &plain };
 	options.is_verified = _i % 2 == 0;
-	struct vm *home = machine_boot(kind), *vm = boot_running(kind, "");
+	struct vm *home = machine_boot(kind), *vm = migrate_boot(kind);
 	wait_a_moment();
 	struct vm *moved = move_first(vm, &options, &target, 1);
 	printf("%s: %llu pages followed, %llu of them asked for\n", kind->guest,
@@ -134,6 +134,30 @@ START_TEST(it_runs_before_its_pages_are_there)
 	printf("%lu migrations, %llu pages asked for\n", many, (unsigned long long)asked);
 	ck_assert_uint_gt(asked, 0);
 	vm_pause(vm);
+	machine_free(vm);
+}
+END_TEST
+
+/* The source's RAM cannot change any more: where it did, what has arrived is not what it should be. */
+START_TEST(what_arrived_is_held_against_what_is_here)
+{
+	struct outgoing_options options = one_round;
+	struct target target = { .options = &plain };
+	struct vm *vm = boot_running(&memory, endless);
+	options.is_verified = true;
+	write_pages(vm, 1);
+	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start_as(&target), &options);
+	while (phase_of(outgoing) < OUTGOING_SERVING) {
+		if (phase_of(outgoing) == OUTGOING_ROUNDS)
+			write_pages(vm, 2);
+		ck_assert(!outgoing_drive_once(outgoing, vm));
+	}
+	*memory_at(&vm->memory, FOLLOWING_GPA + FOLLOWING * MEMORY_PAGE, 1) ^= 1; /* zero until now, and not missing */
+	ck_assert_int_ne(outgoing_drive(outgoing, vm, &err), OUTGOING_MOVED);
+	ck_assert_msg(strstr(err.text, "what arrived at the target is not what is here") != NULL, "%s", err.text);
+	ck_assert(outgoing_holds(outgoing));
+	outgoing_free(outgoing);
+	machine_free(target_end(&target));
 	machine_free(vm);
 }
 END_TEST
@@ -186,9 +210,8 @@ END_TEST
 int main(void)
 {
 	const struct kvm_test tests[] = {
-		{ it_arrives_before_its_pages, MIGRATE_KINDS },
-		{ it_runs_before_its_pages_are_there, 2 },
-		{ few_pages_go_before_it, 1 },
+		{ it_arrives_before_its_pages, MIGRATE_KINDS },     { it_runs_before_its_pages_are_there, 2 },
+		{ what_arrived_is_held_against_what_is_here, 1 },   { few_pages_go_before_it, 1 },
 		{ a_target_that_cannot_wait_for_pages_refuses, 1 },
 	};
 	struct error why;
