@@ -173,10 +173,7 @@ rm "$socket"
 # What stands at the socket's place when the machine ends, and is not it, stays.
 "$stasis" run --mem 8M --guest memory --append 'pages=20 rounds=60 delay=5' --control "$socket" </dev/null >"$console" 2>"$messages" &
 pid=$!
-for _ in $(seq 200); do
-	[ ! -S "$socket" ] || break
-	sleep 0.05
-done
+await_socket "$socket"
 ctl 0 status
 rm "$socket"
 echo text >"$socket"

@@ -7,10 +7,7 @@ socket=$work/s
 start_counter() { # its process is $pid
 	"$stasis" run --mem 8M --guest counter --control "$socket" </dev/null >"$work/console" 2>"$work/messages" &
 	pid=$!
-	for _ in $(seq 200); do
-		[ ! -S "$socket" ] || break
-		sleep 0.05
-	done
+	await_socket "$socket"
 }
 start_counter
 # The guest counts on: no number is missing, and none comes twice.  Its last line may be cut by its end.
@@ -53,14 +50,6 @@ counted console
 
 # ---- Moves ----
 
-# await FILE: that stands there
-await() {
-	for _ in $(seq 400); do
-		[ ! -e "$1" ] || return 0
-		sleep 0.05
-	done
-	check "there is no $1" false
-}
 # gone FILE: that it is not there any more
 gone() {
 	for _ in $(seq 400); do
@@ -74,13 +63,13 @@ runs() { # runs NAME GUEST-OPTION...: a machine that is controlled at $work/NAME
 	shift
 	"$stasis" run "$@" --control "$work/$runs_name" </dev/null >"$work/$runs_name.out" 2>"$work/$runs_name.err" &
 	source=$!
-	await "$work/$runs_name"
+	await_socket "$work/$runs_name"
 }
 receives() { # receives NAME URI: one that takes a machine there
 	"$stasis" receive "$2" --control "$work/$1" </dev/null >"$work/$1.out" 2>"$work/$1.err" &
-	await "$work/$1"
+	await_socket "$work/$1"
 	case $2 in
-	unix:*) await "${2#unix:}" ;;
+	unix:*) await_socket "${2#unix:}" ;;
 	esac
 }
 ctl() { # ctl STATUS NAME REQUEST...
@@ -176,6 +165,7 @@ runs a --mem 32M --guest memory --append 'pages=2000 rounds=0 delay=1'
 alone "exec:exec '$stasis' receive - --control '$work/b' 2>'$work/b.err'"
 ctl 0 a cancel
 wait "$client"
+gone "$work/b"
 receives b "unix:$work/there"
 receiver=$!
 alone "unix:$work/there"
@@ -190,7 +180,7 @@ wait
 doubted() { # doubted NAME: in such a way
 	receives b "unix:$work/there"
 	python3 "$(dirname "$0")/control_doubt.py" "$work/between" "$work/there" &
-	await "$work/between"
+	await_socket "$work/between"
 	ctl 74 "$1" migrate "unix:$work/between"
 	complains_once 'in doubt: the target was told to run the guest, and did not answer'
 	ctl 0 "$1" status
@@ -217,7 +207,7 @@ counted a.out b.out
 runs a --mem 16M --guest counter
 receives b "unix:$work/there"
 python3 "$(dirname "$0")/control_doubt.py" "$work/between" "$work/there" "$work/now" &
-await "$work/between"
+await_socket "$work/between"
 "$stasis" ctl "$work/a" migrate "unix:$work/between" >"$work/migrated" 2>&1 &
 for _ in $(seq 200); do
 	! "$stasis" ctl "$work/a" status | grep -q '^job.phase: committed$' || break

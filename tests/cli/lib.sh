@@ -63,6 +63,22 @@ finish() {
 	exit
 }
 
+# Waits for a socket, which its process makes when it is ready.
+await_socket() { # await_socket PATH
+	for _ in $(seq 600); do
+		[ ! -S "$1" ] || return 0
+		sleep 0.05
+	done
+	check "there is no socket $1" false
+}
+
+# Of a process in the background.
+ended() { # ended PROCESS STATUS
+	wait "$1"
+	ended_status=$?
+	check "it ended with $ended_status, expected $2" [ "$ended_status" -eq "$2" ]
+}
+
 # Runs a command, with what it prints in $out and $err; its exit status must be the first argument.
 expect() {
 	wanted=$1
@@ -134,4 +150,9 @@ snapshot() {
 # Changes a snapshot by name: edit IN OUT KIND NAME VALUE...
 edit() {
 	expect 0 "$tools/snapshot_edit" "$@"
+}
+
+machine_is() { # machine_is SOCKET WORD: by its own account
+	expect 0 "$stasis" ctl "$1" status
+	prints "^machine: $2\$"
 }

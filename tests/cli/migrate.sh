@@ -4,19 +4,12 @@ need_kvm
 pingpong=$(dirname "$0")/../../scripts/pingpong.sh
 nr=0 # of the process that has the machine: its control socket is $work/control.NR
 
-wait_for() { # wait_for SOCKET
-	for _ in $(seq 400); do
-		[ ! -S "$1" ] || return
-		sleep 0.05
-	done
-}
-
 # Starts a source of that guest; what the processes print is in $work/out.NR and $work/err.NR.
 source_of() {
 	nr=0
 	"$stasis" run --mem 8M --control "$work/control.0" "$@" </dev/null >"$work/out.0" 2>"$work/err.0" &
 	has=$!
-	wait_for "$work/control.0"
+	await_socket "$work/control.0"
 }
 
 receiver() { # receiver URI OPTION...: the next process
@@ -49,7 +42,7 @@ counted() {
 
 source_of --guest counter
 receiver "unix:$work/in"
-wait_for "$work/in"
+await_socket "$work/in"
 moves_to "unix:$work/in"
 check 'the socket is still there' [ ! -e "$work/in" ]
 last='ctl migrate exec:stasis receive -'
@@ -57,7 +50,7 @@ expect 0 "$stasis" ctl "$work/control.1" migrate \
 	"exec:exec $stasis receive - --control $work/control.2 2>$work/out.2" --verify-memory
 wait "$has"
 nr=2
-wait_for "$work/control.2"
+await_socket "$work/control.2"
 sleep 0.3
 expect 0 "$stasis" ctl "$work/control.2" quit
 counted
@@ -82,7 +75,7 @@ expect 1 "$stasis" run --mem 8M --guest memory --append "$takes_time"
 cp "$out" "$work/home"
 source_of --guest memory --append "$takes_time"
 receiver "unix:$work/in"
-wait_for "$work/in"
+await_socket "$work/in"
 moves_to "unix:$work/in"
 wait "$has"
 ended=$?
@@ -95,9 +88,9 @@ snapshot "$work/snap" memory --append "$takes_time" --at checkpoint
 nr=0
 "$stasis" restore --control "$work/control.0" --incremental "$work/snap" </dev/null >"$work/out.0" 2>"$work/err.0" &
 has=$!
-wait_for "$work/control.0"
+await_socket "$work/control.0"
 receiver "unix:$work/in"
-wait_for "$work/in"
+await_socket "$work/in"
 moves_to "unix:$work/in" --verify-memory
 wait "$has"
 ended=$?
@@ -107,7 +100,7 @@ check 'it did not end as at home' [ "$(tail -n 1 "$work/out.1")" = "$(tail -n 1 
 # The receiver goes away in the middle: the guest goes on here.
 source_of --guest memory --append 'rounds=0 pages=1000 delay=1'
 receiver "unix:$work/in"
-wait_for "$work/in"
+await_socket "$work/in"
 for _ in $(seq 600); do # there are pages to be sent, for half a minute
 	! grep -q '^round 0$' "$work/out.0" || break
 	sleep 0.05
@@ -125,7 +118,7 @@ expect 0 "$stasis" ctl "$work/control.0" status
 prints '^machine: running$'
 # And it can still move.
 receiver "unix:$work/in"
-wait_for "$work/in"
+await_socket "$work/in"
 moves_to "unix:$work/in" --verify-memory
 quit
 

@@ -4,31 +4,16 @@ need_kvm
 need python3
 relay="exec:exec python3 $(dirname "$0")/migrate_relay.py $work/in"
 
-wait_for() { # wait_for SOCKET
-	for _ in $(seq 400); do
-		[ ! -S "$1" ] || return
-		sleep 0.05
-	done
-}
 start() { # a source and a receiver
 	"$stasis" run --mem 8M --guest counter --control "$work/a" </dev/null >"$work/out.a" 2>"$work/err.a" &
 	source=$!
-	wait_for "$work/a"
+	await_socket "$work/a"
 	receive
 }
 receive() {
 	"$stasis" receive --control "$work/b" "unix:$work/in" </dev/null >"$work/out.b" 2>"$work/err.b" &
 	target=$!
-	wait_for "$work/in"
-}
-ended() { # ended PROCESS STATUS
-	wait "$1"
-	ended_status=$?
-	check "it ended with $ended_status, expected $2" [ "$ended_status" -eq "$2" ]
-}
-machine_is() { # machine_is SOCKET WORD
-	expect 0 "$stasis" ctl "$1" status
-	prints "^machine: $2\$"
+	await_socket "$work/in"
 }
 
 # PREPARED does not arrive: the source has said nothing, and goes on; the target must not.
@@ -55,7 +40,7 @@ receive
 expect 74 "$stasis" ctl "$work/a" migrate "$relay 12 before"
 complains_once 'in doubt'
 machine_is "$work/a" in-doubt
-wait_for "$work/b"
+await_socket "$work/b"
 machine_is "$work/b" running
 expect 0 "$stasis" ctl "$work/a" quit
 ended "$source" 0

@@ -7,16 +7,10 @@ grep -q '^post-copy: yes$' "$out" || skip "$(grep '^post-copy: ' "$out")"
 relay="exec:exec python3 $(dirname "$0")/migrate_relay.py $work/in"
 slowly='--post-copy --rounds 1 --downtime 1ms --bandwidth 2M'
 
-wait_for() { # wait_for SOCKET
-	for _ in $(seq 400); do
-		[ ! -S "$1" ] || return
-		sleep 0.05
-	done
-}
 start() { # start GUEST ARGUMENT...: a source that has printed something, and a receiver
 	"$stasis" run --mem 32M --control "$work/a" --guest "$@" </dev/null >"$work/out.a" 2>"$work/err.a" &
 	source=$!
-	wait_for "$work/a"
+	await_socket "$work/a"
 	for _ in $(seq 400); do
 		[ ! -s "$work/out.a" ] || break
 		sleep 0.05
@@ -26,16 +20,7 @@ start() { # start GUEST ARGUMENT...: a source that has printed something, and a 
 receive() { # receive ARGUMENT...
 	"$stasis" receive --control "$work/b" "unix:$work/in" "$@" </dev/null >"$work/out.b" 2>"$work/err.b" &
 	target=$!
-	wait_for "$work/in"
-}
-ended() { # ended PROCESS STATUS
-	wait "$1"
-	ended_status=$?
-	check "it ended with $ended_status, expected $2" [ "$ended_status" -eq "$2" ]
-}
-machine_is() { # machine_is SOCKET WORD
-	expect 0 "$stasis" ctl "$1" status
-	prints "^machine: $2\$"
+	await_socket "$work/in"
 }
 not_now() { # not_now REQUEST...: at the target
 	expect 75 "$stasis" ctl "$work/b" "$@"
@@ -74,7 +59,7 @@ check 'a snapshot is there' [ ! -e "$work/x" ]
 # What is not that machine's source is sent away; so is what is no receiver of it.
 "$stasis" ctl "$work/b" receive "unix:$work/again" >"$work/ignored" 2>&1 &
 client=$!
-wait_for "$work/again"
+await_socket "$work/again"
 printf 'this is no message, and longer than the header of one is' | timeout 20 python3 -c '
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
@@ -87,7 +72,7 @@ machine_is "$work/b" running
 prints '^arriving.connected: false$'
 "$stasis" receive "unix:$work/other" </dev/null >"$work/ignored" 2>&1 &
 other=$!
-wait_for "$work/other"
+await_socket "$work/other"
 expect 1 "$stasis" ctl "$work/a" migrate "unix:$work/other"
 complains 'the target refuses: '
 wait "$other"
@@ -100,14 +85,14 @@ machine_is "$work/a" handed-over
 # Another connection, cut as well, and another one.
 "$stasis" ctl "$work/b" receive "unix:$work/in" >"$work/ignored" 2>&1 &
 client=$!
-wait_for "$work/in"
+await_socket "$work/in"
 expect 74 "$stasis" ctl "$work/a" migrate "$relay 4 before 3" --bandwidth 1M
 complains 'cut off: '
 ended "$client" 0
 machine_is "$work/a" handed-over
 "$stasis" ctl "$work/b" receive "unix:$work/in" >"$work/ignored" 2>&1 &
 client=$!
-wait_for "$work/in"
+await_socket "$work/in"
 expect 0 "$stasis" ctl "$work/a" migrate "unix:$work/in"
 prints '^moved to .* pages came after it'
 ended "$client" 0
@@ -132,10 +117,10 @@ start memory --append 'rounds=0 pages=800'
 expect 74 "$stasis" ctl "$work/a" migrate "$relay 12 before" $slowly
 complains 'in doubt'
 machine_is "$work/a" in-doubt
-wait_for "$work/b"
+await_socket "$work/b"
 "$stasis" ctl "$work/b" receive "unix:$work/again" >"$work/ignored" 2>&1 &
 client=$!
-wait_for "$work/again"
+await_socket "$work/again"
 expect 0 "$stasis" ctl "$work/a" migrate "unix:$work/again"
 ended "$client" 0
 ended "$source" 0

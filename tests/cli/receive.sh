@@ -40,10 +40,7 @@ complains_once 'the connection to the other side is cut'
 last='receive unix:SOCKET'
 timeout 60 "$stasis" receive "unix:$socket" >"$out" 2>"$err" &
 receiver=$!
-for _ in $(seq 200); do
-	[ ! -S "$socket" ] || break
-	sleep 0.05
-done
+await_socket "$socket"
 check 'mode 0600' [ "$(stat -c %a "$socket")" = 600 ]
 expect 73 "$stasis" receive "unix:$socket"
 complains_once 'another process listens there'
@@ -59,12 +56,6 @@ rm "$socket"
 # --clock: the state stays on its way for a while.  What the guest's clock knows of that, the snapshots before and behind the move
 # tell, which have the host's time as well; the guest looks whether any clock goes back.
 on_its_way_s=3
-await() {
-	for _ in $(seq 600); do
-		[ ! -S "$1" ] || return
-		sleep 0.05
-	done
-}
 clock_field() { # clock_field FILE NAME: in ns
 	echo $(($("$stasis" inspect "$1" clock | sed -n "s/^vm clock $2 = \(0x[0-9a-f]*\).*/\1/p")))
 }
@@ -72,15 +63,15 @@ moves_by() { # moves_by POLICY: sets $lost_ms, which the clock does not know of
 	rm -f "$work/before" "$work/behind"
 	"$stasis" run --mem 8M --guest clock --cpus 4 --append start=20000 --control "$work/a" </dev/null >"$work/a.out" 2>&1 &
 	source=$!
-	await "$work/a"
+	await_socket "$work/a"
 	"$stasis" receive --clock "$1" "unix:$socket" --control "$work/b" </dev/null >"$work/b.out" 2>"$work/b.err" &
 	receiver=$!
-	await "$socket"
+	await_socket "$socket"
 	expect 0 "$stasis" ctl "$work/a" snapshot "$work/before"
 	expect 0 "$stasis" ctl "$work/a" migrate \
 		"exec:exec python3 '$(dirname "$0")/migrate_relay.py' '$socket' 6 $on_its_way_s" # STATE
 	wait "$source"
-	await "$work/b"
+	await_socket "$work/b"
 	expect 0 "$stasis" ctl "$work/b" snapshot "$work/behind"
 	clock_ns=$(($(clock_field "$work/behind" clock) - $(clock_field "$work/before" clock)))
 	time_ns=$(($(clock_field "$work/behind" realtime) - $(clock_field "$work/before" realtime)))

@@ -228,11 +228,24 @@ void migrate_expect_same(struct vm *source, struct vm *target)
 }
 
 /* What both have printed, the one behind the other. */
-struct buffer migrate_printed(const struct vm *first, const struct vm *second)
+static struct buffer printed_by(const struct vm *first, const struct vm *second)
 {
 	struct buffer both = { 0 };
 	struct bytes a = machine_printed(first), b = machine_printed(second);
 	ck_assert(a.size == 0 || buffer_append(&both, a.data, a.size) != NULL);
 	ck_assert(b.size == 0 || buffer_append(&both, b.data, b.size) != NULL);
 	return both;
+}
+
+void migrate_expect_goes_on(const struct machine_kind *kind, struct vm *source, struct vm *target)
+{
+	struct vm *home = machine_boot(kind);
+	machine_run_to_exit(target);
+	machine_run_to_exit(home);
+	struct buffer both = printed_by(source, target);
+	struct bytes expected = machine_printed(home);
+	ck_assert_msg(both.size == expected.size && memcmp(both.data, expected.data, both.size) == 0, "%s printed %.*s",
+		      kind->guest, (int)both.size, (const char *)both.data);
+	buffer_done(&both);
+	machine_free(home);
 }
