@@ -50,8 +50,7 @@ struct session {
 	struct console *console;  /* what the guest prints */
 	struct console *messages; /* standard error: what we say; the console itself where that is there, too */
 	struct terminal terminal;
-	uint8_t input[SESSION_INPUT_SIZE];
-	size_t input_size; /* bytes that the UART had no room for yet */
+	size_t input_size; /* bytes in input */
 
 	bool taken;            /* the trigger's snapshot was taken */
 	unsigned nr_taken;     /* snapshots to --snapshot's file, for numbering */
@@ -71,11 +70,9 @@ struct session {
 	bool is_numbered;  /* a snapshot goes to --snapshot's file */
 	bool is_asked_for; /* by a client, who wants to know what comes of it */
 	bool is_awaited;   /* what came of it was not told to anyone yet */
-	char job_target[SESSION_PATH_SIZE];
-	int64_t job_us; /* when it began */
+	int64_t job_us;    /* when it began */
 	unsigned nr_jobs;
-	struct job_result results[SESSION_RESULTS]; /* of job n at n % SESSION_RESULTS */
-	int64_t progress_us;                        /* when its progress was shown last; 0: it was not */
+	int64_t progress_us; /* when its progress was shown last; 0: it was not */
 	uint64_t nr_snapshots;
 
 	struct arrival *arrival;         /* pages that came, or come, after the machine; or NULL */
@@ -89,7 +86,6 @@ struct session {
 	struct control *control; /* --control, or NULL */
 	int statm_fd;            /* /proc/self/statm, opened before the sandbox; -1: none */
 	struct pauses pauses;
-	struct error failure; /* what a request broke: the session ends with it */
 
 	int (*ready)(void *context, struct error *err); /* session_set_ready(), or NULL */
 	void *ready_context;
@@ -99,9 +95,15 @@ struct session {
 	bool is_confined; /* session_confine() was called */
 	unsigned sandbox_job;
 	int sandbox_status;
-	struct error sandbox_error;
 	bool has_printed;         /* the guest has, a byte */
 	struct step_times *times; /* owned; NULL without --trace-time */
+
+	/* What is long and seldom used comes last: it takes no memory until it is touched. */
+	struct error failure; /* what a request broke: the session ends with it */
+	struct error sandbox_error;
+	uint8_t input[SESSION_INPUT_SIZE]; /* bytes that the UART had no room for yet */
+	char job_target[SESSION_PATH_SIZE];
+	struct job_result results[SESSION_RESULTS]; /* of job n at n % SESSION_RESULTS */
 };
 
 /* A message about the machine, behind what the guest has printed. */

@@ -96,13 +96,13 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	bool is_here;                          /* it runs in its owner's thread (vm_start_here()) */
-	struct cpuid cpuid;                    /* as it was set */
 	bool has_run;                          /* it has been in KVM_RUN since it was last parked */
 	struct vm_event event;                 /* under vm->lock: what it has to report */
 	_Atomic uint64_t exits[VM_EXIT_KINDS]; /* only its own thread writes them */
 	bool timer_is_known;                   /* timer_count holds since it was parked */
 	uint32_t timer_count; /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands
 				 still */
+	struct cpuid cpuid;   /* as it was set; long, and mostly not used */
 };
 
 /* What the machine tells its owner while it runs. */
@@ -130,9 +130,6 @@ struct vm {
 	 */
 	uint64_t *restored_regs;
 	size_t nr_restored_regs;
-	struct cpuid xsave_layout; /* cpuid_xsave_layout(); without an entry: nobody asked yet */
-
-	struct vcpu vcpus[VM_VCPUS_MAX];
 	unsigned nr_vcpus;
 
 	struct bus bus;
@@ -155,6 +152,10 @@ struct vm {
 	int event_fd;           /* an eventfd, readable while a vCPU has an event to report */
 	_Atomic uint64_t exits; /* of all vCPUs together */
 	uint64_t exits_wanted;  /* VM_EVENT_EXITS at this number; 0: never */
+
+	/* What is long and mostly not used comes last: it takes no memory until it is touched. */
+	struct vcpu vcpus[VM_VCPUS_MAX];
+	struct cpuid xsave_layout; /* cpuid_xsave_layout(); without an entry: nobody asked yet */
 };
 
 /*
