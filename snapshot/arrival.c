@@ -300,7 +300,8 @@ static void check_idle(struct arrival *arrival)
 		arrival->counts.left_pages > 0 || arrival->counts.state == ARRIVAL_READY || arrival->is_rejoining;
 	if (!arrival->is_connected || !is_awaited || now_us() - arrival->heard_us < arrival->patience_us)
 		return;
-	error_set(&err, ERROR_IO, "nothing came from the source for too long");
+	error_set(&err, ERROR_IO, "nothing came from the source for %.1f s, and %" PRIu64 " pages are missing",
+		  (double)arrival->patience_us / 1e6, arrival->counts.left_pages);
 	lose(arrival, &err);
 }
 

@@ -106,7 +106,7 @@ static int wait_for(struct incoming *incoming, int64_t deadline_us, struct error
 		return error_errno(err, ERROR_SYSTEM, "poll");
 	if (now_us() < deadline_us)
 		return 0;
-	return error_set(err, ERROR_IO, "nothing came from the source for too long");
+	return error_set(err, ERROR_IO, "nothing came from the source for %.1f s", (double)patience_us(incoming) / 1e6);
 }
 
 /* Sends all that is to be sent. */

@@ -8,6 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef USERFAULTFD_IOC_NEW /* headers before Linux 6.1 lack it */
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
 #define DEVICE "/dev/userfaultfd"
 #define PAGE   4096u
 
