@@ -67,12 +67,14 @@ static void report_missing(void *context, const struct cpuid_lack *lack)
 {
 	const struct missing *missing = context;
 	struct finding finding = { .component = "cpuid" };
+	char text[CPUID_TEXT_MAX];
+	cpuid_lack_text(lack, text);
 	component_where(missing->component, missing->instance, finding.where, sizeof(finding.where));
-	snprintf(finding.name, sizeof(finding.name), "%.79s", lack->text);
+	snprintf(finding.name, sizeof(finding.name), "%.79s", text);
 	if (report_has(missing->restore->report, &finding))
 		return; /* what KVM does not have, it does not show either */
 	snprintf(finding.detail, sizeof(finding.detail), "%s", missing->detail);
-	restore_finding(missing->restore, missing->component, missing->instance, lack->text, &finding);
+	restore_finding(missing->restore, missing->component, missing->instance, text, &finding);
 }
 
 /* What KVM shows the guest besides: a KVM without hardware to help it does, and would fill the screen. */
@@ -87,11 +89,15 @@ struct added {
 static void count_added(void *context, const struct cpuid_lack *lack)
 {
 	struct added *added = context;
-	size_t used = strlen(added->names), left = sizeof(added->names) - used;
+	char text[CPUID_TEXT_MAX];
 	added->nr++;
-	added->is_cut |= strlen(lack->text) + 2 > left;
+	if (added->is_cut)
+		return;
+	size_t used = strlen(added->names), left = sizeof(added->names) - used;
+	cpuid_lack_text(lack, text);
+	added->is_cut = strlen(text) + 2 > left;
 	if (!added->is_cut)
-		snprintf(added->names + used, left, " %.*s", (int)left - 2, lack->text);
+		snprintf(added->names + used, left, " %.*s", (int)left - 2, text);
 }
 
 static void report_added(const struct missing *missing, const struct cpuid *put, const struct cpuid *got)
@@ -120,22 +126,22 @@ static void check_vendor(const struct missing *missing, const struct cpuid *want
 void cpuid_check_host(struct restore *restore, const struct cpuid *host)
 {
 	struct missing missing = { restore, component_by_name("cpuid"), 0, "this host's KVM does not have it" };
-	struct cpuid cpuid;
-	if (!image_cpuid(restore->image, 0, &cpuid))
-		return;
-	check_vendor(&missing, &cpuid, host);
-	cpuid_missing(&cpuid, host, report_missing, &missing);
+	const struct cpuid *cpuid = &restore->vm->vcpus[0].cpuid; /* as it was put */
+	if (cpuid->nent == 0)
+		return; /* it was left out */
+	check_vendor(&missing, cpuid, host);
+	cpuid_missing(cpuid, host, report_missing, &missing);
 }
 
 /* What KVM shows the guest, held against what it was told to show. */
-static int read_back(struct missing *missing, const struct cpuid *put, struct error *err)
+static int read_back(struct missing *missing, const struct vcpu *vcpu, struct error *err)
 {
 	struct cpuid got;
-	int status = cpuid_of_vcpu(missing->restore->vm->vcpus[missing->instance].fd, &got, err);
+	int status = cpuid_of_vcpu(vcpu->fd, &got, err);
 	if (status < 0)
 		return status;
-	cpuid_missing(put, &got, report_missing, missing);
-	report_added(missing, put, &got);
+	cpuid_missing(&vcpu->cpuid, &got, report_missing, missing);
+	report_added(missing, &vcpu->cpuid, &got);
 	return 0;
 }
 
@@ -146,18 +152,16 @@ static int restore_cpuid(struct restore *restore, unsigned instance, enum stage 
 				   .component = component_by_name("cpuid"),
 				   .instance = instance,
 				   .detail = "read back: KVM accepted it and does not show it to the guest" };
-	struct cpuid cpuid;
+	struct vcpu *vcpu = &restore->vm->vcpus[instance];
 	(void)stage;
-	cpuid.nent = (uint32_t)(payload.size / sizeof(cpuid.entries[0]));
-	memcpy(cpuid.entries, payload.data, payload.size);
-	if (vcpu_set_cpuid(&restore->vm->vcpus[instance], &cpuid) < 0) {
+	if (vcpu_set_cpuid(vcpu, (const void *)payload.data, (uint32_t)(payload.size / sizeof(TYPE))) < 0) {
 		struct finding finding = { 0 };
 		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_CPUID2: %s", strerror(errno));
 		restore_finding(restore, missing.component, instance, NULL, &finding);
 		return 0;
 	}
 	/* The others' tables differ in their topology only. */
-	return instance == 0 ? read_back(&missing, &cpuid, err) : 0;
+	return instance == 0 ? read_back(&missing, vcpu, err) : 0;
 }
 
 static void describe_cpuid(const void *entry, struct entry_description *ret)

@@ -150,7 +150,7 @@ static int make_machine(int kvm_fd, const struct cpuid *cpuid, struct vm **ret, 
 	if (status == 0)
 		status = vm_create(ret, kvm_fd, -1, &machine, &memory, &silent, NULL, err);
 	memory_done(&memory);
-	if (status == 0 && vcpu_set_cpuid(&(*ret)->vcpus[0], cpuid) < 0)
+	if (status == 0 && vcpu_set_cpuid(&(*ret)->vcpus[0], cpuid->entries, cpuid->nent) < 0)
 		status = error_errno(err, ERROR_SYSTEM, "KVM_SET_CPUID2");
 	return status;
 }

@@ -87,13 +87,14 @@ void cpuid_change(struct cpuid *cpuid, const char *feature, bool on)
 
 int cpuid_supported(int kvm_fd, struct cpuid *ret, struct error *err)
 {
-	struct cpuid cpuid = { .nent = CPUID_ENTRIES_MAX };
-	if (kvm_call_sized(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
+	ret->nent = CPUID_ENTRIES_MAX;
+	if (kvm_call_sized(kvm_fd, KVM_GET_SUPPORTED_CPUID, ret) < 0) {
+		ret->nent = 0;
 		return error_errno(err, ERROR_SYSTEM, "the CPUID that KVM supports: KVM_GET_SUPPORTED_CPUID");
-	cpuid_change(&cpuid, "HYPERVISOR", true);
-	cpuid_change(&cpuid, "X2APIC", true);
-	cpuid_change(&cpuid, "TSC_DEADLINE", kvm_capability(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) != 0);
-	cpuid_copy(ret, &cpuid);
+	}
+	cpuid_change(ret, "HYPERVISOR", true);
+	cpuid_change(ret, "X2APIC", true);
+	cpuid_change(ret, "TSC_DEADLINE", kvm_capability(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) != 0);
 	return 0;
 }
 
@@ -124,25 +125,25 @@ void cpuid_copy(struct cpuid *ret, const struct cpuid *from)
 
 int cpuid_of_vcpu(int vcpu_fd, struct cpuid *ret, struct error *err)
 {
-	struct cpuid cpuid = { .nent = CPUID_ENTRIES_MAX };
+	ret->nent = CPUID_ENTRIES_MAX;
 	/* Kernels up to 6.1 at least leave nent as it was asked, so the first entry that they did not write ends them.
 	 */
 	for (uint32_t i = 0; i < CPUID_ENTRIES_MAX; i++)
-		cpuid.entries[i].function = NO_FUNCTION;
-	if (kvm_call_sized(vcpu_fd, KVM_GET_CPUID2, &cpuid) < 0)
+		ret->entries[i].function = NO_FUNCTION;
+	if (kvm_call_sized(vcpu_fd, KVM_GET_CPUID2, ret) < 0) {
+		ret->nent = 0;
 		return error_errno(err, ERROR_SYSTEM, "the CPUID of a vCPU: KVM_GET_CPUID2");
+	}
 	uint32_t nent = 0;
-	while (nent < cpuid.nent && cpuid.entries[nent].function != NO_FUNCTION)
+	while (nent < ret->nent && ret->entries[nent].function != NO_FUNCTION)
 		nent++;
-	cpuid.nent = nent;
-	cpuid_copy(ret, &cpuid);
+	ret->nent = nent;
 	return 0;
 }
 
 int cpuid_granted(int kvm_fd, struct cpuid *ret, struct error *err)
 {
-	struct cpuid cpuid;
-	int status = cpuid_supported(kvm_fd, &cpuid, err);
+	int status = cpuid_supported(kvm_fd, ret, err);
 	if (status < 0)
 		return status;
 	int vcpu_fd = -1, vm_fd = kvm_call_value(kvm_fd, KVM_CREATE_VM, 0);
@@ -153,7 +154,7 @@ int cpuid_granted(int kvm_fd, struct cpuid *ret, struct error *err)
 		status = error_errno(err, ERROR_SYSTEM, "a vCPU to find out what CPUID it gets: KVM_CREATE_VCPU");
 		goto out;
 	}
-	if (kvm_call_sized(vcpu_fd, KVM_SET_CPUID2, &cpuid) < 0) {
+	if (kvm_call_sized(vcpu_fd, KVM_SET_CPUID2, ret) < 0) {
 		status = error_errno(err, ERROR_SYSTEM, "the CPUID that KVM supports: KVM_SET_CPUID2");
 		goto out;
 	}

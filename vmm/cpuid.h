@@ -44,6 +44,8 @@ enum cpuid_baseline { CPUID_HOST, CPUID_X86_64_V1, CPUID_X86_64_V2, CPUID_X86_64
 bool cpuid_baseline_parse(const char *name, enum cpuid_baseline *ret);
 const char *cpuid_baseline_name(enum cpuid_baseline baseline);
 
+/* What is read from KVM here goes where it is wanted, for a table is long; after an error it is none. */
+
 /*
  * What KVM can give a guest on this host: KVM_GET_SUPPORTED_CPUID, and the bits that KVM emulates but that older
  * kernels do not list there: HYPERVISOR, x2APIC, and the TSC deadline where KVM_CAP_TSC_DEADLINE_TIMER says so.
@@ -126,11 +128,14 @@ bool cpuid_is_features(uint32_t function, uint32_t index, enum cpuid_register re
 
 /* One thing that a table has and a host cannot give. */
 struct cpuid_lack {
-	uint32_t function, index;
+	const struct kvm_cpuid_entry2 *entry; /* of what is wanted */
 	enum cpuid_register reg;
-	int bit;                   /* -1: not a bit but a number */
-	char text[CPUID_TEXT_MAX]; /* "SHSTK", "0x7.0 edx bit 30", "48 physical address bits (the host: 40)" */
+	int bit;          /* -1: not a bit but a number */
+	const char *text; /* of a number, while visit() runs: "48 physical address bits (the host: 40)" */
 };
+
+/* A lack in words: its text, or the name of the bit: "SHSTK", "0x7.0 edx bit 30". */
+void cpuid_lack_text(const struct cpuid_lack *lack, char ret[CPUID_TEXT_MAX]);
 
 /*
  * Calls visit for all that wanted has and supported lacks, in wanted's order, and returns how many there were:

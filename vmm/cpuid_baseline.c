@@ -136,9 +136,10 @@ static void build(struct cpuid *ret, enum cpuid_baseline baseline, const struct 
 
 static void append_lack(void *context, const struct cpuid_lack *lack)
 {
-	char *list = context;
+	char *list = context, text[CPUID_TEXT_MAX];
 	size_t used = strlen(list);
-	snprintf(list + used, ERROR_TEXT_MAX - used, "%s%s", used > 0 ? ", " : "", lack->text);
+	cpuid_lack_text(lack, text);
+	snprintf(list + used, ERROR_TEXT_MAX - used, "%s%s", used > 0 ? ", " : "", text);
 }
 
 int cpuid_apply_baseline(struct cpuid *cpuid, enum cpuid_baseline baseline, struct error *err)

@@ -191,15 +191,6 @@ static const struct word *find_word(uint32_t function, uint32_t index, enum cpui
 	return NULL;
 }
 
-static const char *find_name(const struct word *word, unsigned bit)
-{
-	struct kvm_reg_bits found;
-	for (const char *list = word->names; kvm_reg_bits_next(&list, &found);)
-		if (found.low == bit)
-			return found.name;
-	return NULL;
-}
-
 bool cpuid_is_features(uint32_t function, uint32_t index, enum cpuid_register reg)
 {
 	return find_word(function, index, reg) != NULL;
@@ -208,7 +199,11 @@ bool cpuid_is_features(uint32_t function, uint32_t index, enum cpuid_register re
 const char *cpuid_bit_name(uint32_t function, uint32_t index, enum cpuid_register reg, unsigned bit)
 {
 	const struct word *word = find_word(function, index, reg);
-	return word != NULL ? find_name(word, bit) : NULL;
+	struct kvm_reg_bits found;
+	for (const char *list = word != NULL ? word->names : NULL; kvm_reg_bits_next(&list, &found);)
+		if (found.low == bit)
+			return found.name;
+	return NULL;
 }
 
 bool cpuid_feature(const char *name, struct cpuid_bit *ret)
@@ -234,11 +229,24 @@ void cpuid_register_name(const struct kvm_cpuid_entry2 *entry, enum cpuid_regist
 		snprintf(ret, CPUID_TEXT_MAX, "0x%x %s", entry->function, names[reg]);
 }
 
+void cpuid_lack_text(const struct cpuid_lack *lack, char ret[CPUID_TEXT_MAX])
+{
+	const char *text = lack->text;
+	if (lack->bit >= 0)
+		text = cpuid_bit_name(lack->entry->function, lack->entry->index, lack->reg, (unsigned)lack->bit);
+	if (text != NULL) {
+		snprintf(ret, CPUID_TEXT_MAX, "%s", text);
+		return;
+	}
+	cpuid_register_name(lack->entry, lack->reg, ret);
+	size_t used = strlen(ret);
+	snprintf(ret + used, CPUID_TEXT_MAX - used, " bit %d", lack->bit);
+}
+
 /* What cpuid_missing() works with. */
 struct search {
-	const struct cpuid *supported;
-	const struct kvm_cpuid_entry2 *entry; /* of wanted */
-	bool has_xsave;                       /* wanted has XSAVE */
+	const struct cpuid *wanted, *supported;
+	const struct kvm_cpuid_entry2 *entry, *found; /* of wanted, and supported's; NULL: it has none */
 	void (*visit)(void *context, const struct cpuid_lack *lack);
 	void *context;
 	unsigned nr_lacks;
@@ -246,36 +254,28 @@ struct search {
 
 static void report(struct search *search, enum cpuid_register reg, int bit, const char *text)
 {
-	struct cpuid_lack lack = {
-		.function = search->entry->function, .index = search->entry->index, .reg = reg, .bit = bit
-	};
-	snprintf(lack.text, sizeof(lack.text), "%s", text);
+	const struct cpuid_lack lack = { .entry = search->entry, .reg = reg, .bit = bit, .text = text };
 	search->nr_lacks++;
 	if (search->visit != NULL)
 		search->visit(search->context, &lack);
 }
 
+static uint32_t found(const struct search *search, enum cpuid_register reg)
+{
+	return search->found != NULL ? cpuid_entry_get(search->found, reg) : 0;
+}
+
 static void search_bits(struct search *search, enum cpuid_register reg)
 {
 	const struct kvm_cpuid_entry2 *entry = search->entry;
-	const struct word *word = find_word(entry->function, entry->index, reg);
+	uint32_t lacking = cpuid_entry_get(entry, reg) & ~found(search, reg);
+	const struct word *word = lacking != 0 ? find_word(entry->function, entry->index, reg) : NULL;
 	if (word == NULL)
 		return;
-	uint32_t lacking = cpuid_entry_get(entry, reg) & ~word->ignored &
-			   ~cpuid_get(search->supported, entry->function, entry->index, reg);
-	for (unsigned bit = 0; bit < 32; bit++) {
-		if ((lacking >> bit & 1) == 0)
-			continue;
-		const char *name = find_name(word, bit);
-		if (name != NULL) {
-			report(search, reg, (int)bit, name);
-			continue;
-		}
-		char where[CPUID_TEXT_MAX], text[CPUID_TEXT_MAX + sizeof(" bit 31")];
-		cpuid_register_name(entry, reg, where);
-		snprintf(text, sizeof(text), "%s bit %u", where, bit);
-		report(search, reg, (int)bit, text);
-	}
+	lacking &= ~word->ignored;
+	for (int bit = 0; bit < 32; bit++)
+		if ((lacking >> bit & 1) != 0)
+			report(search, reg, bit, NULL);
 }
 
 static void search_numbers(struct search *search)
@@ -287,12 +287,11 @@ static void search_numbers(struct search *search)
 			continue;
 		uint32_t mask = (1u << number->width) - 1;
 		uint32_t wanted = cpuid_entry_get(entry, number->reg) >> number->low & mask;
-		uint32_t found = cpuid_get(search->supported, entry->function, entry->index, number->reg);
-		found = found >> number->low & mask;
-		if (wanted <= found)
+		uint32_t host = found(search, number->reg) >> number->low & mask;
+		if (wanted <= host)
 			continue;
 		char text[CPUID_TEXT_MAX];
-		snprintf(text, sizeof(text), "%u %s (the host: %u)", wanted, number->what, found);
+		snprintf(text, sizeof(text), "%u %s (the host: %u)", wanted, number->what, host);
 		report(search, number->reg, -1, text);
 	}
 }
@@ -301,28 +300,27 @@ static void search_numbers(struct search *search)
 static void search_xsave_layout(struct search *search)
 {
 	const struct kvm_cpuid_entry2 *entry = search->entry;
-	if (!search->has_xsave || entry->function != 0xd || entry->index < 2)
+	if (entry->function != 0xd || entry->index < 2 || !cpuid_has(search->wanted, "XSAVE"))
 		return;
-	const struct kvm_cpuid_entry2 *found = cpuid_find(search->supported, 0xd, entry->index);
-	if (found == NULL || (found->eax == entry->eax && found->ebx == entry->ebx))
+	const struct kvm_cpuid_entry2 *host = search->found;
+	if (host == NULL || (host->eax == entry->eax && host->ebx == entry->ebx))
 		return; /* one that is not there is missing from the mask already */
 	char text[CPUID_TEXT_MAX];
 	snprintf(text, sizeof(text), "XSAVE component %u of 0x%x bytes at 0x%x (the host: 0x%x at 0x%x)", entry->index,
-		 entry->eax, entry->ebx, found->eax, found->ebx);
-	report(search, found->eax != entry->eax ? CPUID_EAX : CPUID_EBX, -1, text);
+		 entry->eax, entry->ebx, host->eax, host->ebx);
+	report(search, host->eax != entry->eax ? CPUID_EAX : CPUID_EBX, -1, text);
 }
 
 unsigned cpuid_missing(const struct cpuid *wanted, const struct cpuid *supported,
 		       void (*visit)(void *context, const struct cpuid_lack *lack), void *context)
 {
-	struct search search = {
-		.supported = supported, .has_xsave = cpuid_has(wanted, "XSAVE"), .visit = visit, .context = context
-	};
+	struct search search = { .wanted = wanted, .supported = supported, .visit = visit, .context = context };
 	for (uint32_t i = 0; i < wanted->nent; i++) {
 		search.entry = &wanted->entries[i];
 		/* Most tables agree in most places; an equal entry lacks nothing. */
 		if (i < supported->nent && memcmp(search.entry, &supported->entries[i], sizeof(*search.entry)) == 0)
 			continue;
+		search.found = cpuid_find(supported, search.entry->function, search.entry->index);
 		for (enum cpuid_register reg = CPUID_EAX; reg < CPUID_REGISTERS; reg++)
 			search_bits(&search, reg);
 		search_numbers(&search);

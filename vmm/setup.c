@@ -41,7 +41,7 @@ static void describe_machine(const struct setup *setup, const struct memory *mem
 /* Takes a feature that KVM does not show although it was set out of the table. */
 static void drop(void *context, const struct cpuid_lack *lack)
 {
-	struct kvm_cpuid_entry2 *entry = cpuid_find_writable(context, lack->function, lack->index);
+	struct kvm_cpuid_entry2 *entry = cpuid_find_writable(context, lack->entry->function, lack->entry->index);
 	if (entry == NULL || lack->bit < 0)
 		return;
 	uint32_t *const registers[CPUID_REGISTERS] = { &entry->eax, &entry->ebx, &entry->ecx, &entry->edx };
@@ -52,10 +52,11 @@ static void drop(void *context, const struct cpuid_lack *lack)
 static int set_cpuid_of(struct vcpu *vcpu, struct cpuid *cpuid, struct error *err)
 {
 	struct cpuid got, set = *cpuid;
-	if (vcpu_set_cpuid(vcpu, cpuid) < 0)
+	if (vcpu_set_cpuid(vcpu, cpuid->entries, cpuid->nent) < 0)
 		return error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_CPUID2", vcpu->id);
 	int status = cpuid_of_vcpu(vcpu->fd, &got, err);
-	if (status == 0 && cpuid_missing(&set, &got, drop, cpuid) > 0 && vcpu_set_cpuid(vcpu, cpuid) < 0)
+	if (status == 0 && cpuid_missing(&set, &got, drop, cpuid) > 0 &&
+	    vcpu_set_cpuid(vcpu, cpuid->entries, cpuid->nent) < 0)
 		status = error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_CPUID2 once more", vcpu->id);
 	return status;
 }

@@ -41,13 +41,11 @@ int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err)
 	return 0;
 }
 
-int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid)
+int vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t nent)
 {
-	/* The kernel only reads it; its ioctls take no pointer to const. */
-	if (kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, (void *)(uintptr_t)cpuid) < 0)
-		return -1;
-	cpuid_copy(&vcpu->cpuid, cpuid);
-	return 0;
+	vcpu->cpuid.nent = nent;
+	memcpy(vcpu->cpuid.entries, entries, nent * sizeof(entries[0]));
+	return kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, &vcpu->cpuid) < 0 ? -1 : 0;
 }
 
 void vcpu_kick(struct vcpu *vcpu)

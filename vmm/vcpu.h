@@ -14,8 +14,11 @@
 /* Creates vCPU id of the VM and maps its kvm_run. */
 int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err);
 
-/* KVM_SET_CPUID2, and keeps the table; -1 with errno set where KVM refuses it. */
-int vcpu_set_cpuid(struct vcpu *vcpu, const struct cpuid *cpuid);
+/*
+ * KVM_SET_CPUID2 with nent entries, at most CPUID_ENTRIES_MAX; keeps them, which may be unaligned, in vcpu->cpuid.
+ * -1 with errno set where KVM refuses them.
+ */
+int vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t nent);
 
 /* Starts its thread; it parks at once. */
 int vcpu_start(struct vcpu *vcpu, struct error *err);

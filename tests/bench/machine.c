@@ -36,7 +36,7 @@ struct vm *make_machine(uint64_t ram_size)
 	if (vm_create(&vm, kvm_fd, -1, &machine, &memory, &silent, NULL, &err) < 0 ||
 	    cpuid_supported(kvm_fd, &cpuid, &err) < 0)
 		die(err.text);
-	if (vcpu_set_cpuid(&vm->vcpus[0], &cpuid) < 0)
+	if (vcpu_set_cpuid(&vm->vcpus[0], cpuid.entries, cpuid.nent) < 0)
 		die("KVM_SET_CPUID2 failed");
 	return vm;
 }
