@@ -6,6 +6,7 @@
 #include <linux/ioctl.h>
 #include <stdio.h>
 #include <string.h>
+#include <x86intrin.h>
 
 #include "components.h"
 #include "restoring.h"
@@ -325,6 +326,16 @@ static int tsc_read_khz(const struct vcpu *vcpu, uint64_t *ret_khz, struct error
 	return 0;
 }
 
+/* That of a vCPU that was just made.  Since Linux 5.18 the VM tells it, which does not load the vCPU: it is cheaper. */
+static int tsc_new_khz(const struct vm *vm, const struct vcpu *vcpu, uint64_t *ret_khz, struct error *err)
+{
+	int khz = kvm_call_value(vm->fd, KVM_GET_TSC_KHZ, 0);
+	if (khz <= 0)
+		return tsc_read_khz(vcpu, ret_khz, err);
+	*ret_khz = (uint64_t)khz;
+	return 0;
+}
+
 /* The offset stays 0 on kernels before 5.16, which do not tell it. */
 static int tsc_read(const struct vm *vm, const struct vcpu *vcpu, struct tsc_state *ret, struct error *err)
 {
@@ -359,40 +370,62 @@ static int save_tsc(struct vm *vm, unsigned instance, struct buffer *ret, struct
 	return status;
 }
 
-static void restore_tsc_khz(struct restore *restore, unsigned instance, uint64_t wanted, uint64_t host)
+/* Returns what the vCPU has from now on. */
+static uint64_t restore_tsc_khz(struct restore *restore, unsigned instance, uint64_t wanted, uint64_t host)
 {
 	int fd = restore->vm->vcpus[instance].fd;
 	uint64_t apart = wanted > host ? wanted - host : host - wanted;
 	struct finding finding = { .name = "khz" };
 	if (wanted == host)
-		return;
+		return host;
 	/* Asked for a frequency that it cannot give, KVM refuses and shows it from then on all the same: so do not ask.
 	 */
 	if ((apart * 1000000 <= host * TSC_TOLERANCE_PPM ||
 	     kvm_capability(restore->vm->fd, KVM_CAP_TSC_CONTROL) != 0) &&
 	    kvm_call_value(fd, KVM_SET_TSC_KHZ, wanted) == 0)
-		return;
+		return wanted;
 	snprintf(finding.left, sizeof(finding.left), "%" PRIu64, wanted);
 	snprintf(finding.right, sizeof(finding.right), "%" PRIu64, host);
 	restore_finding(restore, component_by_name("tsc"), instance, "tsc-khz", &finding);
+	return host;
+}
+
+/*
+ * What KVM adds a vCPU's offset to, now: the host's TSC, or that in the vCPU's frequency where KVM was asked for
+ * another one (arch/x86/kvm/x86.c, kvm_read_l1_tsc()).
+ */
+static int read_host_tsc(const struct vm *vm, const struct vcpu *vcpu, bool is_scaled, uint64_t *ret, struct error *err)
+{
+	struct tsc_state now;
+	if (!is_scaled) {
+		*ret = __rdtsc();
+		return 0;
+	}
+	int status = tsc_read(vm, vcpu, &now, err);
+	if (status == 0)
+		*ret = now.tsc - now.offset;
+	return status;
 }
 
 /*
  * The guest's TSC goes on from where it was.  All vCPUs keep the offsets that they had from each other: writing the TSC
  * itself would make KVM guess whether they are to be synchronised (kvm_synchronize_tsc()).
  */
-static void restore_tsc_offset(struct restore *restore, unsigned instance, const struct tsc_state *wanted,
-			       const struct tsc_state *now)
+static int restore_tsc_offset(struct restore *restore, unsigned instance, const struct tsc_state *wanted,
+			      bool is_scaled, struct error *err)
 {
 	const struct vcpu *vcpu = &restore->vm->vcpus[instance];
-	const struct section *first = image_find_named(restore->image, "tsc", 0);
-	struct tsc_state boot;
-	memcpy(&boot, first->payload.data, sizeof(boot));
-	if (instance == 0)
-		restore->tsc_offset_moved = now->offset + (wanted->tsc - now->tsc) - boot.offset;
+	if (instance == 0) {
+		uint64_t host = 0;
+		int status = read_host_tsc(restore->vm, vcpu, is_scaled, &host, err);
+		if (status < 0)
+			return status;
+		restore->tsc_offset_moved = wanted->tsc - host - wanted->offset;
+	}
 	uint64_t offset = wanted->offset + restore->tsc_offset_moved;
 	if (tsc_offset_call(vcpu, KVM_SET_DEVICE_ATTR, &offset) < 0)
 		kvm_reg_set(vcpu->fd, restore->vm->reg_access, TSC_REG, wanted->tsc);
+	return 0;
 }
 
 static uint64_t ticks_of_ns(uint64_t ns, uint64_t khz)
@@ -404,17 +437,21 @@ static uint64_t ticks_of_ns(uint64_t ns, uint64_t khz)
 static int restore_tsc(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 		       struct error *err)
 {
+	struct vm *vm = restore->vm;
 	struct tsc_state saved, wanted, now;
+	uint64_t host_khz;
 	(void)stage;
 	memcpy(&saved, payload.data, sizeof(saved));
-	int status = tsc_read(restore->vm, &restore->vm->vcpus[instance], &now, err);
+	int status = tsc_new_khz(vm, &vm->vcpus[instance], &host_khz, err);
 	if (status < 0)
 		return status;
 	wanted = saved;
 	wanted.tsc += ticks_of_ns(restore_elapsed_ns(restore), saved.khz);
-	restore_tsc_khz(restore, instance, wanted.khz, now.khz);
-	restore_tsc_offset(restore, instance, &wanted, &now);
-	if (kvm_reg_get(restore->vm->vcpus[instance].fd, restore->vm->reg_access, TSC_REG, &now.tsc) != 0)
+	now.khz = restore_tsc_khz(restore, instance, wanted.khz, host_khz);
+	status = restore_tsc_offset(restore, instance, &wanted, now.khz != host_khz, err);
+	if (status < 0)
+		return status;
+	if (kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, TSC_REG, &now.tsc) != 0)
 		return error_errno(err, ERROR_SYSTEM, "IA32_TSC");
 	/* Some KVMs accept the write and drop it: the guest then sees this host's TSC. */
 	int64_t shift = (int64_t)(now.tsc - wanted.tsc);
