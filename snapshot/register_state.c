@@ -65,25 +65,46 @@ static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, 
 	return status;
 }
 
+/*
+ * Those that the machine was restored with, or the others.  Both ids and they are in ascending order.  Returns how many
+ * there are.
+ */
+static size_t pick(const struct vm *vm, const uint64_t *ids, size_t nr, bool restored, struct kvm_reg_value *ret)
+{
+	size_t picked = 0, at = 0;
+	for (size_t i = 0; i < nr; i++) {
+		while (at < vm->nr_restored_regs && vm->restored_regs[at] < ids[i])
+			at++;
+		if ((at < vm->nr_restored_regs && vm->restored_regs[at] == ids[i]) == restored)
+			ret[picked++].id = ids[i];
+	}
+	return picked;
+}
+
 /* For comparing, KVM_GET_MSRS reads them all at once: a hundredth of the cost of ONE_REG one by one. */
 static int read_back_registers(struct vm *vm, unsigned instance, uint8_t stages, struct buffer *ret, struct error *err)
 {
-	struct kvm_reg_value regs[COMPONENT_ENTRIES_MAX];
 	bool ok[COMPONENT_ENTRIES_MAX];
 	uint64_t *ids;
-	size_t nr;
+	size_t nr, kept = 0;
 	int status = registers_list(vm, instance, stages, &ids, &nr, err);
 	if (status < 0)
 		return status;
 	if (nr > COMPONENT_ENTRIES_MAX)
 		nr = COMPONENT_ENTRIES_MAX;
-	for (size_t i = 0; i < nr; i++)
-		regs[i].id = ids[i];
+	struct kvm_reg_value *regs = buffer_append(ret, NULL, nr * sizeof(*regs));
+	if (regs != NULL) { /* what may be refused comes last: KVM_GET_MSRS ends there, and another call is needed */
+		size_t restored = pick(vm, ids, nr, true, regs);
+		pick(vm, ids, nr, false, regs + restored);
+	}
 	free(ids);
+	if (regs == NULL)
+		return error_set(err, ERROR_SYSTEM, "no memory");
 	status = kvm_reg_get_many(vm->vcpus[instance].fd, regs, nr, ok, err);
 	for (size_t i = 0; i < nr && status == 0; i++)
-		if (ok[i] && buffer_append(ret, &regs[i], sizeof(regs[i])) == NULL)
-			status = error_set(err, ERROR_SYSTEM, "no memory");
+		if (ok[i])
+			regs[kept++] = regs[i];
+	ret->size = kept * sizeof(*regs);
 	return status;
 }
 
@@ -199,6 +220,8 @@ static void put_register(struct restore *restore, unsigned instance, const struc
 		report_refusal(restore, instance, reg);
 	if (keep)
 		memory_write(&vm->memory, gpa, saved, rule->ram_bytes);
+	if (rule->is_kvmclock)
+		vm->may_have_kvmclock = true;
 }
 
 /* From now on the register is expected to read as value. */
@@ -225,8 +248,9 @@ static void report_translation(struct restore *restore, unsigned instance, const
 }
 
 /*
- * A TSC deadline, which goes with the TSC where this host did not let that be set.  One that has passed may read 0 at
- * once, where the CPU delivers interrupts without KVM's help; one that is still to come and reads 0 was dropped.
+ * A TSC deadline that is not 0, which goes with the TSC where this host did not let that be set.  One that has passed
+ * may read 0 at once, where the CPU delivers interrupts without KVM's help; one that is still to come and reads 0 was
+ * dropped.
  */
 static int put_armed_register(struct restore *restore, unsigned instance, const struct register_rule *rule,
 			      const struct kvm_reg_value *reg, struct error *err)
@@ -236,10 +260,9 @@ static int put_armed_register(struct restore *restore, unsigned instance, const 
 	const char *why = "shifted as the TSC is";
 	uint64_t got, tsc;
 	int fd = vm->vcpus[instance].fd;
-	if (put.value != 0)
-		put.value += (uint64_t)restore->tsc_shift[instance];
+	put.value += (uint64_t)restore->tsc_shift[instance];
 	put_register(restore, instance, rule, &put);
-	if (put.value != 0 && kvm_reg_get(fd, vm->reg_access, put.id, &got) == 0 && got == 0 &&
+	if (kvm_reg_get(fd, vm->reg_access, put.id, &got) == 0 && got == 0 &&
 	    kvm_reg_get(fd, vm->reg_access, MSR_TSC, &tsc) == 0 && tsc >= put.value) {
 		put.value = 0;
 		why = "it has passed, and fires";
@@ -270,6 +293,21 @@ static size_t registers_at(enum stage stage, struct bytes payload, struct kvm_re
 	return nr;
 }
 
+/* A fresh vCPU has nothing armed: what is not armed is not written. */
+static int arm_registers(struct restore *restore, unsigned instance, struct bytes payload, struct error *err)
+{
+	struct kvm_reg_value wanted[COMPONENT_ENTRIES_MAX];
+	size_t nr = registers_at(STAGE_ARM, payload, wanted);
+	int status = 0;
+	for (size_t i = 0; i < nr && status == 0; i++) {
+		if (is_left_out(restore->options, wanted[i].id))
+			report_left_out(restore, instance, &wanted[i]);
+		else if (wanted[i].value != 0)
+			status = put_armed_register(restore, instance, register_rule(wanted[i].id), &wanted[i], err);
+	}
+	return status;
+}
+
 /*
  * Only what differs from the vCPU's value is written: a fresh vCPU has most of it.  What it has is read at once; what
  * is written goes by ONE_REG.
@@ -277,22 +315,20 @@ static size_t registers_at(enum stage stage, struct bytes payload, struct kvm_re
 static int restore_registers(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 			     struct error *err)
 {
+	if (stage == STAGE_ARM)
+		return arm_registers(restore, instance, payload, err);
 	struct kvm_reg_value wanted[COMPONENT_ENTRIES_MAX], now[COMPONENT_ENTRIES_MAX];
 	bool is_known[COMPONENT_ENTRIES_MAX];
 	size_t nr = registers_at(stage, payload, wanted);
 	memcpy(now, wanted, nr * sizeof(now[0]));
-	int status = stage == STAGE_VCPU ? registers_adopt(restore->vm, payload, err) : 0;
+	int status = registers_adopt(restore->vm, payload, err);
 	if (status == 0)
 		status = kvm_reg_get_many(restore->vm->vcpus[instance].fd, now, nr, is_known, err);
 	for (size_t i = 0; i < nr && status == 0; i++) {
 		const struct kvm_reg_value *reg = &wanted[i];
 		if (is_left_out(restore->options, reg->id))
 			report_left_out(restore, instance, reg);
-		else if (is_known[i] && now[i].value == reg->value)
-			continue;
-		else if (stage == STAGE_ARM)
-			status = put_armed_register(restore, instance, register_rule(reg->id), reg, err);
-		else
+		else if (!is_known[i] || now[i].value != reg->value)
 			put_register(restore, instance, register_rule(reg->id), reg);
 	}
 	return status;

@@ -8,15 +8,16 @@
 
 /* clang-format off */
 
+/* In ascending order of id. */
 static const struct register_rule rules[] = {
+	/* KVM writes the time of boot to where these point (arch/x86/kvm/x86.c, kvm_write_wall_clock()). */
+#define WALL_CLOCK .stage = STAGE_VCPU, .ram_bytes = 12, .address_mask = ~0ull
+	/* Linux 6.18 updates the guest's time at once when these are set on a vCPU that has not run yet (measured). */
+#define SYSTEM_TIME .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull, .is_kvmclock = true
+	{ .id = MSR(0x11), WALL_CLOCK },
+	{ .id = MSR(0x12), SYSTEM_TIME },
 	/* A deadline that has passed fires when it is written, which is after everything was compared. */
 	{ .id = MSR(0x6e0), .stage = STAGE_ARM },
-	/* KVM writes the time of boot to where these point (arch/x86/kvm/x86.c, kvm_write_wall_clock()). */
-	{ .id = MSR(0x11), .stage = STAGE_VCPU, .ram_bytes = 12, .address_mask = ~0ull },
-	{ .id = MSR(0x4b564d00), .stage = STAGE_VCPU, .ram_bytes = 12, .address_mask = ~0ull },
-	/* Linux 6.18 updates the guest's time at once when these are set on a vCPU that has not run yet (measured). */
-	{ .id = MSR(0x12), .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull },
-	{ .id = MSR(0x4b564d01), .stage = STAGE_VCPU, .ram_bytes = 32, .address_mask = ~1ull },
 	/* Both go on by themselves; a write of the second is dropped (arch/x86/kvm/hyperv.c, kvm_hv_set_msr_pw()). */
 	{ .id = MSR(0x40000010), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE,
 	  .why = "it counts the CPU time of the thread that asks" },
@@ -26,6 +27,8 @@ static const struct register_rule rules[] = {
 	{ .id = MSR(0x40000022), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE, .why = "it tells what tsc khz is" },
 	{ .id = MSR(0x40000023), .stage = STAGE_VCPU, .rule = FIELD_VOLATILE,
 	  .why = "it tells how fast the host's KVM lets local APICs count" },
+	{ .id = MSR(0x4b564d00), WALL_CLOCK },
+	{ .id = MSR(0x4b564d01), SYSTEM_TIME },
 };
 
 static const struct register_rule usual = { .stage = STAGE_VCPU, .rule = FIELD_EXACT };
@@ -69,7 +72,7 @@ static const struct {
 
 const struct register_rule *register_rule(uint64_t id)
 {
-	for (size_t i = 0; i < TABLE_SIZE(rules); i++)
+	for (size_t i = 0; i < TABLE_SIZE(rules) && rules[i].id <= id; i++)
 		if (rules[i].id == id)
 			return &rules[i];
 	return &usual;
@@ -161,20 +164,14 @@ static int no_memory(struct error *err)
 
 int registers_adopt(struct vm *vm, struct bytes payload, struct error *err)
 {
-	struct buffer ids = { 0 };
-	if (buffer_append(&ids, vm->restored_regs, vm->nr_restored_regs * sizeof(uint64_t)) == NULL)
+	size_t nr = vm->nr_restored_regs + payload.size / sizeof(struct kvm_reg_value);
+	uint64_t *ids = realloc(vm->restored_regs, (nr + 1) * sizeof(*ids));
+	if (ids == NULL)
 		return no_memory(err);
-	for (size_t at = 0; at < payload.size; at += sizeof(struct kvm_reg_value)) {
-		struct kvm_reg_value reg;
-		memcpy(&reg, payload.data + at, sizeof(reg));
-		if (buffer_append(&ids, &reg.id, sizeof(reg.id)) == NULL) {
-			buffer_done(&ids);
-			return no_memory(err);
-		}
-	}
-	free(vm->restored_regs);
-	vm->restored_regs = (uint64_t *)(void *)ids.data;
-	vm->nr_restored_regs = tidy(vm->restored_regs, ids.size / sizeof(uint64_t), UINT8_MAX);
+	for (size_t i = vm->nr_restored_regs, at = 0; i < nr; i++, at += sizeof(struct kvm_reg_value))
+		memcpy(&ids[i], payload.data + at + offsetof(struct kvm_reg_value, id), sizeof(ids[i]));
+	vm->restored_regs = ids;
+	vm->nr_restored_regs = tidy(ids, nr, UINT8_MAX);
 	return 0;
 }
 

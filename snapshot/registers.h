@@ -16,6 +16,7 @@ struct register_rule {
 	 * off. */
 	uint32_t ram_bytes;
 	uint64_t address_mask;
+	bool is_kvmclock; /* it says where KVM tells the guest the time */
 };
 
 #define REGISTER_RAM_MAX 64 /* of ram_bytes */

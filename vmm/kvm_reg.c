@@ -169,15 +169,12 @@ int kvm_reg_get_many(int vcpu_fd, struct kvm_reg_value *values, size_t nr, bool 
 	return 0;
 }
 
-/* Gives the caller a copy of nr ids. */
-static int give_list(const uint64_t *ids, size_t nr, uint64_t **ret_ids, size_t *ret_nr, struct error *err)
+/* Memory for nr ids, which is the caller's. */
+static int make_list(size_t nr, uint64_t **ret_ids, size_t *ret_nr, struct error *err)
 {
-	uint64_t *copy = calloc(nr + 1, sizeof(*copy));
-	if (copy == NULL)
+	*ret_ids = calloc(nr + 1, sizeof(**ret_ids));
+	if (*ret_ids == NULL)
 		return error_errno(err, ERROR_SYSTEM, "a list of %zu registers", nr);
-	for (size_t i = 0; i < nr; i++)
-		copy[i] = ids[i];
-	*ret_ids = copy;
 	*ret_nr = nr;
 	return 0;
 }
@@ -197,10 +194,10 @@ int kvm_reg_list_msrs(int kvm_fd, uint64_t **ret_ids, size_t *ret_nr, struct err
 	int result = kvm_call_sized(kvm_fd, KVM_GET_MSR_INDEX_LIST, &list);
 	if (result != 0 || list.nr > KVM_REG_LIST_MAX)
 		return list_error("KVM_GET_MSR_INDEX_LIST", list.nr, err);
-	uint64_t ids[KVM_REG_LIST_MAX];
-	for (uint32_t i = 0; i < list.nr; i++)
-		ids[i] = KVM_X86_REG_MSR(list.indices[i]);
-	return give_list(ids, list.nr, ret_ids, ret_nr, err);
+	int status = make_list(list.nr, ret_ids, ret_nr, err);
+	for (uint32_t i = 0; i < list.nr && status == 0; i++)
+		(*ret_ids)[i] = KVM_X86_REG_MSR(list.indices[i]);
+	return status;
 }
 
 int kvm_reg_list_synthetic(int vcpu_fd, uint64_t **ret_ids, size_t *ret_nr, struct error *err)
@@ -209,8 +206,11 @@ int kvm_reg_list_synthetic(int vcpu_fd, uint64_t **ret_ids, size_t *ret_nr, stru
 	int result = kvm_call_sized(vcpu_fd, KVM_GET_REG_LIST, &list);
 	/* A kernel that does not have the request on x86 refuses it whatever its argument is. */
 	if (result != 0 && (errno == EINVAL || errno == ENOTTY))
-		return give_list(NULL, 0, ret_ids, ret_nr, err);
+		return make_list(0, ret_ids, ret_nr, err);
 	if (result != 0 || list.nr > KVM_REG_LIST_MAX)
 		return list_error("KVM_GET_REG_LIST", list.nr, err);
-	return give_list(list.ids, list.nr, ret_ids, ret_nr, err);
+	int status = make_list(list.nr, ret_ids, ret_nr, err);
+	for (uint64_t i = 0; i < list.nr && status == 0; i++)
+		(*ret_ids)[i] = list.ids[i];
+	return status;
 }

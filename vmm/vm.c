@@ -385,8 +385,9 @@ void vm_resume(struct vm *vm)
 	if (!vm->pause_wanted || vm->is_held)
 		return;
 	/* EINVAL where the guest has no kvm-clock: harmless. */
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+	for (unsigned i = 0; i < vm->nr_vcpus && vm->may_have_kvmclock; i++)
 		kvm_call_value(vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
+	vm->may_have_kvmclock = true;
 	pthread_mutex_lock(&vm->lock);
 	/* Another vCPU's event that came with the last one is told first; the machine stands still until then. */
 	if (find_event(vm) == NULL) {

@@ -148,6 +148,7 @@ struct vm {
 	pthread_cond_t changed;
 	_Atomic bool pause_wanted, stop_wanted; /* set under lock; between two exits, vCPUs look without it */
 	bool is_held;                           /* the owner's: vm_hold() */
+	bool may_have_kvmclock;                 /* the guest has run, or was restored with it */
 	unsigned nr_parked;
 	int event_fd;           /* an eventfd, readable while a vCPU has an event to report */
 	_Atomic uint64_t exits; /* of all vCPUs together */

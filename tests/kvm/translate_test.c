@@ -248,6 +248,38 @@ END_TEST
 
 /* ---- The guest can see it ---- */
 
+/* Linux, Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW. */
+#define SYSTEM_TIME         KVM_X86_REG_MSR(0x4b564d01)
+#define SYSTEM_TIME_ENABLED 1
+#define SYSTEM_TIME_FLAGS   29 /* the byte's place */
+#define GUEST_STOPPED       2
+
+/* Else its watchdogs would bark. */
+START_TEST(a_guest_with_kvms_clock_is_told_that_it_stood_still)
+{
+	static const struct machine_kind kind = { "clock", IRQCHIP_SPLIT, 1 };
+	struct image image;
+	struct report report = { 0 };
+	uint8_t flags = 0;
+	take(&kind, 1, &image);
+	uint64_t address = find_register(&image, SYSTEM_TIME)->value;
+	if ((address & SYSTEM_TIME_ENABLED) == 0) {
+		test_skipped("KVM_KVMCLOCK_CTRL", "this host's guests have no KVM clock");
+	} else {
+		uint64_t place = (address & ~(uint64_t)SYSTEM_TIME_ENABLED) + SYSTEM_TIME_FLAGS;
+		ck_assert(memory_write(image.memory, place, &flags, sizeof(flags)));
+		struct vm *vm = restore(&image, &report);
+		ck_assert_ptr_nonnull(vm);
+		machine_run_to(vm, 2);
+		ck_assert(memory_read(&vm->memory, place, &flags, sizeof(flags)));
+		ck_assert_uint_eq(flags & GUEST_STOPPED, GUEST_STOPPED);
+		machine_free(vm);
+	}
+	report_done(&report);
+	image_done(&image);
+}
+END_TEST
+
 START_TEST(the_ports_tell_that_the_machine_is_a_restored_one)
 {
 	struct image image, again;
@@ -275,7 +307,7 @@ int main(void)
 		{ a_fired_timer_does_not_fire_again, 1 }, { kvm_fires_it_again, 1 },
 		{ a_timer_that_runs_is_left_alone, 1 },   { ram_is_as_it_was_saved, ARRAY_SIZE(into_ram) },
 		{ a_deadline_goes_with_the_tsc, 1 },      { the_ports_tell_that_the_machine_is_a_restored_one, 1 },
-		{ clocks_go_on_as_the_policy_says, 2 },
+		{ clocks_go_on_as_the_policy_says, 2 },   { a_guest_with_kvms_clock_is_told_that_it_stood_still, 1 },
 	};
 	return kvm_test_main("translate", tests, ARRAY_SIZE(tests));
 }

@@ -165,7 +165,7 @@ START_TEST(what_the_kernel_has_is_saved)
 		ck_assert_uint_eq(saved_value(&saved, MSR(0x3a)), 0);
 		ck_assert_uint_eq(saved_value(&saved, MSR(0x201)), UINT64_MAX); /* refused: no state */
 		ck_assert_uint_eq(saved_value(&saved, SSP), forms[i] == KVM_MODEL_MERGED ? 0x7000 : UINT64_MAX);
-		/* Reading back by the cheaper way gives the same. */
+		/* Reading back by the cheaper way gives the same, in the same order where nothing was restored. */
 		ck_assert_int_eq(component_read_back(registers, &vm, 0, UINT8_MAX, &back, &err), 0);
 		ck_assert_uint_eq(back.size, saved.size);
 		ck_assert_mem_eq(back.data, saved.data, saved.size);
@@ -276,6 +276,9 @@ START_TEST(what_was_restored_is_the_machines_from_then_on)
 	put(&options, STAGE_VCPU, MSR(0xda0), 0x1800);
 	put(&options, STAGE_VCPU, MSR(0x174), 0x175);
 	ck_assert_uint_eq(vm.nr_restored_regs, 2);
+	ck_assert(!vm.may_have_kvmclock);
+	put(&options, STAGE_VCPU, MSR(0x12), 0x1001);
+	ck_assert(vm.may_have_kvmclock);
 	ck_assert_int_eq(component_read_back(registers, &vm, 0, UINT8_MAX, &saved, &err), 0);
 	ck_assert_uint_eq(saved_value(&saved, MSR(0xda0)), 0x1800);
 	buffer_done(&saved);
