@@ -204,29 +204,28 @@ static int check_gaps(const struct place places[ROWS], struct bytes raw, struct 
 
 int xsave_to_canonical(const struct cpuid *host, struct bytes raw, struct xsave_state *ret, struct error *err)
 {
-	struct xsave_state state = { 0 };
-	if (!bytes_read(raw, 0, &state, LEGACY_AND_HEADER))
+	memset(ret, 0, sizeof(*ret));
+	if (!bytes_read(raw, 0, ret, LEGACY_AND_HEADER))
 		return error_set(err, ERROR_INTERNAL, "XSAVE: a buffer of %zu bytes; expected %u or more", raw.size,
 				 LEGACY_AND_HEADER);
-	if (state.xcomp_bv != 0)
+	if (ret->xcomp_bv != 0)
 		return error_set(err, ERROR_INTERNAL, "XSAVE: XCOMP_BV is 0x%" PRIx64 "; expected 0, the standard form",
-				 state.xcomp_bv);
-	if (!bytes_are_zero(state.reserved_header, sizeof(state.reserved_header)))
+				 ret->xcomp_bv);
+	if (!bytes_are_zero(ret->reserved_header, sizeof(ret->reserved_header)))
 		return error_set(err, ERROR_INTERNAL, "XSAVE: a reserved byte of the header is not 0");
 	struct place places[ROWS];
 	find_places(host, places);
-	int status = check_components(places, &state, raw.size, ERROR_INTERNAL, err);
+	int status = check_components(places, ret, raw.size, ERROR_INTERNAL, err);
 	if (status == 0)
 		status = check_gaps(places, raw, err);
 	if (status < 0)
 		return status;
 	for (unsigned i = FIRST_EXTENDED; i < ROWS; i++) {
 		/* PKRU is there without its bit on some kernels, see the header. */
-		if (has(&state, i) || (i == XFEATURE_PKRU && places[i].size == xfeatures[i].size))
-			bytes_read(raw, places[i].offset, (uint8_t *)&state + xfeatures[i].offset, xfeatures[i].size);
+		if (has(ret, i) || (i == XFEATURE_PKRU && places[i].size == xfeatures[i].size))
+			bytes_read(raw, places[i].offset, (uint8_t *)ret + xfeatures[i].offset, xfeatures[i].size);
 	}
-	make_canonical(&state);
-	*ret = state;
+	make_canonical(ret);
 	return 0;
 }
 
@@ -324,14 +323,13 @@ static int restore_xsave(struct restore *restore, unsigned instance, enum stage 
 			 struct error *err)
 {
 	struct buffer raw = { 0 };
-	struct xsave_state state;
+	const void *state = payload.data; /* aligned: FORMAT_ALIGNMENT */
 	struct error refusal;
 	(void)stage;
 	void *area = buffer_append(&raw, NULL, buffer_size(restore->vm));
 	if (area == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory");
-	memcpy(&state, payload.data, sizeof(state));
-	int status = xsave_from_canonical(host_layout(restore->vm), &state, area, raw.size, &refusal);
+	int status = xsave_from_canonical(host_layout(restore->vm), state, area, raw.size, &refusal);
 	if (status == 0 && kvm_call_sized(restore->vm->vcpus[instance].fd, KVM_SET_XSAVE, area) < 0)
 		status = error_errno(&refusal, ERROR_DIFFERENT, "KVM_SET_XSAVE");
 	if (status < 0) {

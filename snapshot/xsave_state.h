@@ -81,7 +81,8 @@ struct xsave_state {
  * PKRU is not 0: Linux before 6.3 writes the value into the buffer whatever the bit says, and Linux 7.3 gives the bit
  * of a vCPU that never ran from the second reading on. Errors (ERROR_INTERNAL): a component in use that has no place
  * here, by its number and name; the compacted form; bytes that belong to no component and are not zero.  KVM writes
- * zeros there and drops what it is given, so such bytes are state that would not survive a restore.
+ * zeros there and drops what it is given, so such bytes are state that would not survive a restore.  After an error
+ * *ret is none.
  */
 int xsave_to_canonical(const struct cpuid *host, struct bytes raw, struct xsave_state *ret, struct error *err);
 
