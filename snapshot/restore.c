@@ -182,6 +182,39 @@ static void leave_out(struct image *image, const struct restore_options *options
 	image->nr_sections = kept;
 }
 
+/* What is put: the image with what the user wants and this host needs otherwise. */
+struct preparation {
+	struct restore *restore;
+	const struct image *image;
+	struct image expected;
+	int status;
+	struct error error;
+};
+
+/* A page of memory costs a fault when it is touched first: more than reading a register.  So the heap gets some now. */
+#define HEAP_BYTES 65536
+
+static void touch_heap(void)
+{
+	struct buffer room = { 0 };
+	buffer_append(&room, NULL, HEAP_BYTES);
+	buffer_done(&room);
+}
+
+/* A job of the worker's while the machine is made, which knows nothing of the state yet. */
+static void prepare(void *context)
+{
+	struct preparation *preparation = context;
+	struct restore *restore = preparation->restore;
+	preparation->status = image_borrow(preparation->image, &preparation->expected, &preparation->error);
+	if (preparation->status < 0)
+		return;
+	leave_out(&preparation->expected, restore->options, restore->report);
+	restore->image = &preparation->expected;
+	preparation->status = translate(restore, &preparation->error);
+	touch_heap();
+}
+
 static int refusal(const struct report *report, struct error *err)
 {
 	return error_set(err, ERROR_DIFFERENT,
@@ -189,21 +222,15 @@ static int refusal(const struct report *report, struct error *err)
 			 report_bad(report), report_bad(report) == 1 ? "" : "s");
 }
 
-static int put(struct restore *restore, const struct cpuid_query *query, struct image *expected,
-	       const struct restore_step *plan, unsigned nr_steps, struct error *err)
+static int put(struct restore *restore, const struct cpuid_query *query, const struct restore_step *plan,
+	       unsigned nr_steps, struct error *err)
 {
 	struct restore_step steps[RESTORE_STEPS_MAX];
 	if (plan == NULL) {
 		nr_steps = restore_plan(steps);
 		plan = steps;
 	}
-	leave_out(expected, restore->options, restore->report);
-	restore->image = expected;
-	int status = translate(restore, err);
-	if (status < 0)
-		return status;
-	vm_step(restore->vm, "translate", "");
-	status = run_plan(restore, query, plan, nr_steps, err);
+	int status = run_plan(restore, query, plan, nr_steps, err);
 	if (status == 0 && report_bad(restore->report) == 0)
 		status = verify(restore, 1 << STAGE_ARM, err);
 	if (status == 0 && report_bad(restore->report) > 0)
@@ -211,10 +238,9 @@ static int put(struct restore *restore, const struct cpuid_query *query, struct 
 	return status;
 }
 
-/* Makes the machine around the image's RAM, and puts the state in. */
-static int make(struct restore *restore, const struct restore_base *base, struct image *image, struct image *expected,
-		const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
-		struct error *err)
+/* Makes the machine around the image's RAM. */
+static int make(struct restore *restore, const struct restore_base *base, struct image *image, const struct vm_ops *ops,
+		void *ops_context, struct error *err)
 {
 	struct cpuid_query *query = base->query;
 	int status = vm_create_without_vcpus(&restore->vm, query->kvm_fd, base->vm_fd, image_machine(image),
@@ -229,21 +255,27 @@ static int make(struct restore *restore, const struct restore_base *base, struct
 		restore->vm->reg_access = restore->options->reg_access;
 	image->memory = &restore->vm->memory;
 	cpuid_copy(&restore->vm->xsave_layout, cpuid_query_xsave_layout(query));
-	return put(restore, query, expected, plan, nr_steps, err);
+	return 0;
 }
 
 int restore_image_with(const struct restore_base *base, struct image *image, const struct restore_options *options,
 		       const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
 		       struct report *report, struct vm **ret, struct error *err)
 {
-	struct image expected = { 0 };
 	struct restore restore = { .options = options, .report = report };
-	int status = image_borrow(image, &expected, err);
-	if (status < 0 && base->vm_fd >= 0)
-		close(base->vm_fd);
-	if (status == 0)
-		status = make(&restore, base, image, &expected, plan, nr_steps, ops, ops_context, err);
-	image_done(&expected);
+	struct preparation preparation = { .restore = &restore, .image = image };
+	unsigned job = worker_do(base->query->worker, prepare, &preparation);
+	int status = make(&restore, base, image, ops, ops_context, err);
+	worker_wait(base->query->worker, job);
+	if (status == 0 && preparation.status < 0) {
+		*err = preparation.error;
+		status = preparation.status;
+	}
+	if (status == 0) {
+		vm_step(restore.vm, "prepare", "state");
+		status = put(&restore, base->query, plan, nr_steps, err);
+	}
+	image_done(&preparation.expected);
 	if (status < 0) {
 		if (restore.vm != NULL) { /* RAM goes back to the image */
 			image->ram = restore.vm->memory;
