@@ -148,7 +148,7 @@ static const uint8_t *find_entry(const struct component *component, const struct
 
 static void compare_lists(struct comparison *c, const struct buffer *a, const struct buffer *b)
 {
-	size_t unit = c->component->schema->size;
+	size_t unit = c->component->schema->size, found = 0;
 	for (size_t at = 0; at < a->size; at += unit) {
 		c->entry = NULL;
 		c->a = a->data + at;
@@ -157,12 +157,14 @@ static void compare_lists(struct comparison *c, const struct buffer *a, const st
 		c->b = find_entry(c->component, b, c->a, at);
 		if (c->b != NULL) {
 			schema_walk_different(c->component->schema, c->a, c->b, compare_leaf, c);
+			found += unit;
 			continue;
 		}
 		describe_entry(c);
 		report_one_sided(c, c->description.name, true);
 	}
-	for (size_t at = 0; at < b->size; at += unit) {
+	/* Each key stands once: where all of b was found, none is b's alone. */
+	for (size_t at = 0; at < b->size && found < b->size; at += unit) {
 		c->entry = NULL;
 		c->a = b->data + at;
 		if (!is_wanted(c, c->a) || find_entry(c->component, a, c->a, at) != NULL)

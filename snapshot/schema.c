@@ -61,18 +61,21 @@ static bool is_same(const struct pair *pair, const struct field *field, uint32_t
 	return memcmp(a, b, size) == 0 && (field->rule != FIELD_PADDING || bytes_are_zero(a, size));
 }
 
-static int walk_different(const struct pair *pair, const struct schema *schema, uint32_t base)
+/* is_equal: both are known to have the same bytes there, so that only padding is to be looked at. */
+static int walk_different(const struct pair *pair, const struct schema *schema, uint32_t base, bool is_equal)
 {
+	is_equal = is_equal || memcmp(pair->a + base, pair->b + base, schema->size) == 0;
 	for (uint32_t i = 0; i < schema->nr_fields; i++) {
 		const struct field *field = &schema->fields[i];
 		uint32_t offset = base + field->offset;
-		if (!field->is_struct && is_same(pair, field, offset, (uint32_t)field->count * field->size))
+		if (!field->is_struct && ((is_equal && field->rule != FIELD_PADDING) ||
+					  is_same(pair, field, offset, (uint32_t)field->count * field->size)))
 			continue;
 		for (uint32_t k = 0; k < field->count; k++, offset += field->size) {
 			struct schema_leaf leaf = { .offset = offset, .size = field->size, .field = field };
 			int result = 0;
 			if (field->is_struct)
-				result = walk_different(pair, field->sub, offset);
+				result = walk_different(pair, field->sub, offset, is_equal);
 			else if (!is_same(pair, field, offset, field->size))
 				result = pair->walk.visit(&leaf, pair->walk.context);
 			if (result != 0)
@@ -85,7 +88,7 @@ static int walk_different(const struct pair *pair, const struct schema *schema, 
 int schema_walk_different(const struct schema *schema, const void *a, const void *b, visitor *visit, void *context)
 {
 	struct pair pair = { .walk = { .visit = visit, .context = context }, .a = a, .b = b };
-	return walk_different(&pair, schema, 0);
+	return walk_different(&pair, schema, 0, false);
 }
 
 static bool is_total(const struct schema *schema, uint32_t base, unsigned depth, uint32_t *ret_offset)
