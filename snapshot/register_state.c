@@ -142,10 +142,11 @@ static void describe_register(const void *entry, struct entry_description *ret)
 	ret->why = rule->why;
 }
 
+/* A new vCPU has nothing armed: what is not armed is no other register than the rest. */
 static enum stage stage_of_register(const void *entry)
 {
 	const struct kvm_reg_value *reg = entry;
-	return register_rule(reg->id)->stage;
+	return reg->value != 0 ? register_rule(reg->id)->stage : STAGE_VCPU;
 }
 
 static struct finding register_finding(enum finding_kind kind, unsigned instance, const struct kvm_reg_value *reg,
@@ -288,21 +289,21 @@ static size_t registers_at(enum stage stage, struct bytes payload, struct kvm_re
 	size_t nr = 0;
 	for (size_t at = 0; at < payload.size; at += sizeof(ret[0])) {
 		memcpy(&ret[nr], payload.data + at, sizeof(ret[0]));
-		nr += register_rule(ret[nr].id)->stage == stage;
+		nr += stage_of_register(&ret[nr]) == stage;
 	}
 	return nr;
 }
 
-/* A fresh vCPU has nothing armed: what is not armed is not written. */
 static int arm_registers(struct restore *restore, unsigned instance, struct bytes payload, struct error *err)
 {
 	struct kvm_reg_value wanted[COMPONENT_ENTRIES_MAX];
 	size_t nr = registers_at(STAGE_ARM, payload, wanted);
 	int status = 0;
+	restore->vm->has_armed_regs |= nr > 0;
 	for (size_t i = 0; i < nr && status == 0; i++) {
 		if (is_left_out(restore->options, wanted[i].id))
 			report_left_out(restore, instance, &wanted[i]);
-		else if (wanted[i].value != 0)
+		else
 			status = put_armed_register(restore, instance, register_rule(wanted[i].id), &wanted[i], err);
 	}
 	return status;

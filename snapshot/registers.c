@@ -145,14 +145,13 @@ static void sort(uint64_t *ids, size_t nr)
 	}
 }
 
-/* Sorts, and drops what stands twice, is excluded, or is put at another stage. */
-static size_t tidy(uint64_t *ids, size_t nr, uint8_t stages)
+/* Sorts, and drops what stands twice or is excluded. */
+static size_t tidy(uint64_t *ids, size_t nr)
 {
 	size_t kept = 0;
 	sort(ids, nr);
 	for (size_t i = 0; i < nr; i++)
-		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL &&
-		    (stages & 1 << register_rule(ids[i])->stage) != 0)
+		if ((kept == 0 || ids[kept - 1] != ids[i]) && register_exclusion(ids[i]) == NULL)
 			ids[kept++] = ids[i];
 	return kept;
 }
@@ -171,15 +170,16 @@ int registers_adopt(struct vm *vm, struct bytes payload, struct error *err)
 	for (size_t i = vm->nr_restored_regs, at = 0; i < nr; i++, at += sizeof(struct kvm_reg_value))
 		memcpy(&ids[i], payload.data + at + offsetof(struct kvm_reg_value, id), sizeof(ids[i]));
 	vm->restored_regs = ids;
-	vm->nr_restored_regs = tidy(ids, nr, UINT8_MAX);
+	vm->nr_restored_regs = tidy(ids, nr);
 	return 0;
 }
 
-/* The registers that have a rule: all that can be put at another stage than the usual one. */
-static int add_ruled(struct buffer *ids, struct error *err)
+/* Those that are put at other stages than the usual one: they have a rule. */
+static int add_ruled(struct buffer *ids, uint8_t stages, struct error *err)
 {
 	for (size_t i = 0; i < TABLE_SIZE(rules); i++)
-		if (buffer_append(ids, &rules[i].id, sizeof(rules[i].id)) == NULL)
+		if ((stages & 1 << rules[i].stage) != 0 &&
+		    buffer_append(ids, &rules[i].id, sizeof(rules[i].id)) == NULL)
 			return no_memory(err);
 	return 0;
 }
@@ -211,13 +211,16 @@ int registers_list(const struct vm *vm, unsigned vcpu, uint8_t stages, uint64_t 
 		   struct error *err)
 {
 	struct buffer ids = { 0 };
-	bool has_usual = (stages & 1 << usual.stage) != 0;
-	int status = has_usual ? add_listed(&ids, vm, vcpu, err) : add_ruled(&ids, err);
+	int status = 0;
+	if ((stages & 1 << usual.stage) != 0)
+		status = add_listed(&ids, vm, vcpu, err);
+	else if (vm->has_armed_regs)
+		status = add_ruled(&ids, stages, err);
 	if (status < 0) {
 		buffer_done(&ids);
 		return status;
 	}
 	*ret_ids = (uint64_t *)(void *)ids.data;
-	*ret_nr = tidy(*ret_ids, ids.size / sizeof(uint64_t), stages);
+	*ret_nr = tidy(*ret_ids, ids.size / sizeof(uint64_t));
 	return 0;
 }

@@ -29,8 +29,8 @@ const char *register_exclusion(uint64_t id);
 
 /*
  * The ids that are tried for a vCPU, ascending, each once: KVM's MSR index list, what that list leaves out, its
- * synthetic registers, and those that came with a snapshot; without the excluded ones, and those that are put at one of
- * the stages only.  The caller frees *ret_ids.
+ * synthetic registers, and those that came with a snapshot; without the excluded ones.  Where STAGE_VCPU is not one of
+ * the stages (bits 1 << STAGE_*), only those that were put at them.  The caller frees *ret_ids.
  */
 int registers_list(const struct vm *vm, unsigned vcpu, uint8_t stages, uint64_t **ret_ids, size_t *ret_nr,
 		   struct error *err);

@@ -130,6 +130,7 @@ struct vm {
 	 */
 	uint64_t *restored_regs;
 	size_t nr_restored_regs;
+	bool has_armed_regs; /* some of them were put last, and are read back by themselves */
 	unsigned nr_vcpus;
 
 	struct bus bus;
