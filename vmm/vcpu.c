@@ -287,6 +287,7 @@ void vcpu_done(struct vcpu *vcpu)
 {
 	if (vcpu->has_thread)
 		pthread_join(vcpu->thread, NULL);
+	free(vcpu->saved_regs);
 	if (vcpu->run != NULL)
 		munmap(vcpu->run, vcpu->run_size);
 	if (vcpu->fd >= 0)

@@ -102,7 +102,10 @@ struct vcpu {
 	bool timer_is_known;                   /* timer_count holds since it was parked */
 	uint32_t timer_count; /* what its LAPIC's timer stood at then: it goes on, and may fire while the vCPU stands
 				 still */
-	struct cpuid cpuid;   /* as it was set; long, and mostly not used */
+	/* What ONE_REG told of its registers when they were saved last, by ascending id (snapshot/register_state.c). */
+	struct kvm_reg_value *saved_regs;
+	size_t nr_saved_regs;
+	struct cpuid cpuid; /* as it was set; long, and mostly not used */
 };
 
 /* What the machine tells its owner while it runs. */
