@@ -14,6 +14,7 @@
 #include "ram_digest.h"
 #include "vmm/io.h"
 #include "vmm/now.h"
+#include "vmm/vcpu.h"
 
 #define IDLE_US     30000000 /* nothing comes from the source for so long: it is given up */
 #define LAST_US     2000000  /* for the last word to leave, and for the source to have read it */
@@ -25,7 +26,6 @@ enum phase { GREETING, DESCRIBING, ROUNDS, READY, OVER };
 struct incoming {
 	struct channel channel;
 	struct incoming_options options;
-	int kvm_fd;
 	uint64_t host_free; /* bytes */
 	struct cpuid_query query;
 	enum phase phase;
@@ -33,7 +33,6 @@ struct incoming {
 	struct buffer parts;
 	struct machine machine; /* as described */
 	struct image image;     /* what is restored in the end */
-	struct memory memory;   /* the machine's RAM, until it has it */
 	struct ram_digest digest;
 	int userfault_fd;         /* -1: there is none, or it is the arrival's */
 	struct pages missing;     /* what comes after the hand-over */
@@ -41,8 +40,7 @@ struct incoming {
 	struct wire_round counts; /* of this round */
 	struct wire_seal seal;
 	struct report report;
-	struct vm *vm; /* the caller's, once incoming_receive() gave it */
-	int vm_fd;     /* of an empty VM for the machine, or -1 */
+	struct vm *vm; /* made before its RAM and its state come; NULL once it is the caller's */
 	struct incoming_numbers numbers;
 };
 
@@ -288,15 +286,33 @@ static int try_description(struct incoming *incoming, struct image *image, struc
 	return status;
 }
 
-/* What the machine will need, made while nobody waits for it. */
-static int prepare(struct incoming *incoming, struct error *err)
+/* The machine that will run, without a state: what takes long of making it is done while nobody waits for it. */
+static int make_machine(struct incoming *incoming, const struct image *described, struct error *err)
 {
-	int status = make_memory(incoming, &incoming->memory, err);
+	const struct restore_base base = { .query = &incoming->query, .vm_fd = -1 };
+	struct memory memory = { 0 };
+	struct cpuid cpuid;
+	int status = make_memory(incoming, &memory, err);
+	if (status == 0)
+		status = restore_make(&incoming->vm, &base, incoming->options.restore, &incoming->machine, &memory,
+				      incoming->options.ops, incoming->options.ops_context, err);
+	memory_done(&memory);
+	bool has_cpuid = !restore_is_left_out(incoming->options.restore, "cpuid");
+	for (unsigned i = 0; status == 0 && has_cpuid && i < incoming->machine.nr_vcpus; i++) {
+		struct vcpu *vcpu = &incoming->vm->vcpus[i];
+		if (image_cpuid(described, i, &cpuid) && vcpu_set_cpuid(vcpu, cpuid.entries, cpuid.nent) < 0)
+			vcpu->cpuid.nent = 0; /* restoring sets it again, and tells why it is refused */
+	}
+	return status;
+}
+
+static int prepare(struct incoming *incoming, const struct image *described, struct error *err)
+{
+	int status = make_machine(incoming, described, err);
 	if (status == 0)
 		status = ram_digest_create(&incoming->digest, incoming->hello.ranges, incoming->hello.nr_ranges, err);
 	if (status == 0)
 		status = pages_create(&incoming->missing, incoming->hello.ranges, incoming->hello.nr_ranges, err);
-	incoming->vm_fd = kvm_call_value(incoming->kvm_fd, KVM_CREATE_VM, 0); /* where it fails, vm_create() says so */
 	return status;
 }
 
@@ -310,9 +326,9 @@ static int take_description(struct incoming *incoming, const struct wire_message
 		status = end_parts(incoming, &blob, &image, err);
 	if (status == 0)
 		status = try_description(incoming, &image, err);
-	image_done(&image);
 	if (status == 0)
-		status = prepare(incoming, err);
+		status = prepare(incoming, &image, err);
+	image_done(&image);
 	if (status < 0)
 		return status;
 	report_done(&incoming->report);
@@ -331,9 +347,10 @@ static unsigned region_of(const struct memory *memory, uint64_t gpa)
 
 static void put_data(struct incoming *incoming, const struct wire_run *run, const uint8_t *data)
 {
-	unsigned region = region_of(&incoming->memory, run->gpa);
+	const struct memory *memory = &incoming->vm->memory;
+	unsigned region = region_of(memory, run->gpa);
 	uint64_t page = (run->gpa - incoming->hello.ranges[region].gpa) / MEMORY_PAGE;
-	memcpy(memory_at(&incoming->memory, run->gpa, (uint64_t)run->nr_pages * MEMORY_PAGE), data,
+	memcpy(memory_at(memory, run->gpa, (uint64_t)run->nr_pages * MEMORY_PAGE), data,
 	       (size_t)run->nr_pages * MEMORY_PAGE);
 	for (uint32_t i = 0; i < run->nr_pages; i++)
 		ram_digest_set(&incoming->digest, region, page + i, data + (size_t)i * MEMORY_PAGE);
@@ -343,7 +360,7 @@ static void put_data(struct incoming *incoming, const struct wire_run *run, cons
 static int make_holes(struct incoming *incoming, const struct wire_run *run, struct error *err)
 {
 	uint64_t size = (uint64_t)run->nr_pages * MEMORY_PAGE;
-	if (madvise(memory_at(&incoming->memory, run->gpa, size), size, MADV_REMOVE) < 0)
+	if (madvise(memory_at(&incoming->vm->memory, run->gpa, size), size, MADV_REMOVE) < 0)
 		return error_errno(err, ERROR_SYSTEM, "RAM at 0x%" PRIx64 ": making %" PRIu64 " bytes zero", run->gpa,
 				   size);
 	return 0;
@@ -351,7 +368,7 @@ static int make_holes(struct incoming *incoming, const struct wire_run *run, str
 
 static int put_zeros(struct incoming *incoming, const struct wire_run *run, struct error *err)
 {
-	unsigned region = region_of(&incoming->memory, run->gpa);
+	unsigned region = region_of(&incoming->vm->memory, run->gpa);
 	uint64_t page = (run->gpa - incoming->hello.ranges[region].gpa) / MEMORY_PAGE;
 	int status = make_holes(incoming, run, err);
 	if (status < 0)
@@ -389,7 +406,7 @@ static int take_missing(struct incoming *incoming, const struct wire_message *me
 	int status = wire_read_pages(message, incoming->hello.ranges, incoming->hello.nr_ranges, &view, err);
 	for (uint32_t i = 0; status == 0 && i < view.head.nr_runs; i++) {
 		struct wire_run run = wire_run_at(&view, i);
-		unsigned region = region_of(&incoming->memory, run.gpa);
+		unsigned region = region_of(&incoming->vm->memory, run.gpa);
 		status = make_holes(incoming, &run, err);
 		pages_add(&incoming->missing, region, (run.gpa - incoming->hello.ranges[region].gpa) / MEMORY_PAGE,
 			  run.nr_pages);
@@ -431,7 +448,7 @@ static int check_ram(const struct incoming *incoming, const struct wire_state *s
 				 state->missing_pages);
 	if (missing > 0 && state->from_ram != 0)
 		return error_set(err, ERROR_DATA, "a digest from RAM of which %" PRIu64 " pages are missing", missing);
-	uint64_t digest = state->from_ram != 0 ? ram_digest_of(&incoming->memory) : incoming->digest.sum;
+	uint64_t digest = state->from_ram != 0 ? ram_digest_of(&incoming->vm->memory) : incoming->digest.sum;
 	if (digest == state->ram_digest)
 		return 0;
 	return error_set(err, ERROR_DATA, "RAM is not the source's: digest 0x%016" PRIx64 ", expected 0x%016" PRIx64,
@@ -453,7 +470,7 @@ static int start_arrival(struct incoming *incoming, struct error *err)
 				       .missing = incoming->missing,
 				       .digest = incoming->digest,
 				       .userfault_fd = incoming->userfault_fd,
-				       .memory = &incoming->memory,
+				       .memory = &incoming->vm->memory,
 				       .patience_us = (uint64_t)patience_us(incoming) };
 	if (pages_are_none(&incoming->missing))
 		return 0;
@@ -470,15 +487,9 @@ static int start_arrival(struct incoming *incoming, struct error *err)
 
 static int restore(struct incoming *incoming, struct error *err)
 {
-	const struct restore_base base = { .query = &incoming->query, .vm_fd = incoming->vm_fd };
 	int64_t start_us = now_us();
-	incoming->vm_fd = -1;
-	incoming->image.ram = incoming->memory;
-	incoming->image.memory = &incoming->image.ram;
-	incoming->memory = (struct memory){ 0 };
-	int status =
-		restore_image_with(&base, &incoming->image, incoming->options.restore, NULL, 0, incoming->options.ops,
-				   incoming->options.ops_context, &incoming->report, &incoming->vm, err);
+	int status = restore_into(incoming->vm, &incoming->query, &incoming->image, incoming->options.restore, NULL, 0,
+				  &incoming->report, err);
 	if (status == 0)
 		keep_generation(&incoming->image, incoming->vm);
 	incoming->numbers.restore_us = (uint64_t)(now_us() - start_us);
@@ -550,6 +561,7 @@ int incoming_receive(struct incoming *incoming, struct vm **ret, struct error *e
 		return status;
 	}
 	*ret = incoming->vm;
+	incoming->vm = NULL;
 	return 0;
 }
 
@@ -619,8 +631,6 @@ int incoming_create(struct incoming **ret, int in_fd, int out_fd, int kvm_fd, co
 	incoming->channel = channel;
 	incoming->options = *options;
 	incoming->userfault_fd = options->userfault_fd;
-	incoming->kvm_fd = kvm_fd;
-	incoming->vm_fd = -1;
 	incoming->host_free = host_free();
 	cpuid_query_start(&incoming->query, options->worker, kvm_fd);
 	*ret = incoming;
@@ -648,10 +658,8 @@ void incoming_free(struct incoming *incoming)
 		close(incoming->userfault_fd);
 	pages_done(&incoming->missing);
 	channel_close(&incoming->channel);
-	if (incoming->vm_fd >= 0)
-		close(incoming->vm_fd);
 	image_done(&incoming->image);
-	memory_done(&incoming->memory);
+	vm_free(incoming->vm);
 	ram_digest_done(&incoming->digest);
 	buffer_done(&incoming->parts);
 	report_done(&incoming->report);

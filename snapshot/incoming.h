@@ -14,7 +14,7 @@ struct incoming;
 
 struct incoming_options {
 	const struct restore_options *restore;
-	struct worker *worker;    /* asks the host for its CPUID; it has room for three jobs */
+	struct worker *worker;    /* asks the host for its CPUID; it has room for two jobs */
 	const struct vm_ops *ops; /* of the machine */
 	void *ops_context;
 	uint64_t patience_us; /* how long the source may be silent; 0: 30 s */

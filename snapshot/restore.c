@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "compare.h"
 #include "save.h"
@@ -201,10 +200,8 @@ static void touch_heap(void)
 	buffer_done(&room);
 }
 
-/* A job of the worker's while the machine is made, which knows nothing of the state yet. */
-static void prepare(void *context)
+static void prepare(struct preparation *preparation)
 {
-	struct preparation *preparation = context;
 	struct restore *restore = preparation->restore;
 	preparation->status = image_borrow(preparation->image, &preparation->expected, &preparation->error);
 	if (preparation->status < 0)
@@ -212,6 +209,12 @@ static void prepare(void *context)
 	leave_out(&preparation->expected, restore->options, restore->report);
 	restore->image = &preparation->expected;
 	preparation->status = translate(restore, &preparation->error);
+}
+
+/* A job of the worker's while the machine is made, which knows nothing of the state yet. */
+static void prepare_job(void *context)
+{
+	prepare(context);
 	touch_heap();
 }
 
@@ -238,24 +241,53 @@ static int put(struct restore *restore, const struct cpuid_query *query, const s
 	return status;
 }
 
-/* Makes the machine around the image's RAM. */
-static int make(struct restore *restore, const struct restore_base *base, struct image *image, const struct vm_ops *ops,
-		void *ops_context, struct error *err)
+/* Into a machine that is there. */
+static int put_prepared(struct preparation *preparation, struct vm *vm, const struct cpuid_query *query,
+			const struct restore_step *plan, unsigned nr_steps, struct error *err)
 {
-	struct cpuid_query *query = base->query;
-	int status = vm_create_without_vcpus(&restore->vm, query->kvm_fd, base->vm_fd, image_machine(image),
-					     &image->ram, ops, ops_context, err);
+	if (preparation->status < 0) {
+		*err = preparation->error;
+		return preparation->status;
+	}
+	preparation->restore->vm = vm;
+	preparation->expected.memory = &vm->memory;
+	vm_step(vm, "prepare", "state");
+	return put(preparation->restore, query, plan, nr_steps, err);
+}
+
+int restore_make(struct vm **ret, const struct restore_base *base, const struct restore_options *options,
+		 const struct machine *machine, struct memory *memory, const struct vm_ops *ops, void *ops_context,
+		 struct error *err)
+{
+	struct vm *vm = NULL;
+	int status =
+		vm_create_without_vcpus(&vm, base->query->kvm_fd, base->vm_fd, machine, memory, ops, ops_context, err);
 	if (status < 0)
 		return status;
-	cpuid_query_complete(query);
-	status = vm_create_vcpus(restore->vm, err);
-	if (status < 0)
+	cpuid_query_complete(base->query);
+	status = vm_create_vcpus(vm, err);
+	if (status < 0) {
+		vm_free_but_memory(vm, memory);
 		return status;
-	if (restore->options->has_reg_access)
-		restore->vm->reg_access = restore->options->reg_access;
-	image->memory = &restore->vm->memory;
-	cpuid_copy(&restore->vm->xsave_layout, cpuid_query_xsave_layout(query));
+	}
+	if (options->has_reg_access)
+		vm->reg_access = options->reg_access;
+	cpuid_copy(&vm->xsave_layout, cpuid_query_xsave_layout(base->query));
+	*ret = vm;
 	return 0;
+}
+
+int restore_into(struct vm *vm, const struct cpuid_query *query, struct image *image,
+		 const struct restore_options *options, const struct restore_step *plan, unsigned nr_steps,
+		 struct report *report, struct error *err)
+{
+	struct restore restore = { .options = options, .report = report };
+	struct preparation preparation = { .restore = &restore, .image = image };
+	image->memory = &vm->memory;
+	prepare(&preparation);
+	int status = put_prepared(&preparation, vm, query, plan, nr_steps, err);
+	image_done(&preparation.expected);
+	return status;
 }
 
 int restore_image_with(const struct restore_base *base, struct image *image, const struct restore_options *options,
@@ -264,28 +296,22 @@ int restore_image_with(const struct restore_base *base, struct image *image, con
 {
 	struct restore restore = { .options = options, .report = report };
 	struct preparation preparation = { .restore = &restore, .image = image };
-	unsigned job = worker_do(base->query->worker, prepare, &preparation);
-	int status = make(&restore, base, image, ops, ops_context, err);
+	struct vm *vm = NULL;
+	unsigned job = worker_do(base->query->worker, prepare_job, &preparation);
+	int status = restore_make(&vm, base, options, image_machine(image), &image->ram, ops, ops_context, err);
 	worker_wait(base->query->worker, job);
-	if (status == 0 && preparation.status < 0) {
-		*err = preparation.error;
-		status = preparation.status;
-	}
 	if (status == 0) {
-		vm_step(restore.vm, "prepare", "state");
-		status = put(&restore, base->query, plan, nr_steps, err);
+		image->memory = &vm->memory;
+		status = put_prepared(&preparation, vm, base->query, plan, nr_steps, err);
 	}
 	image_done(&preparation.expected);
 	if (status < 0) {
-		if (restore.vm != NULL) { /* RAM goes back to the image */
-			image->ram = restore.vm->memory;
-			image->memory = &image->ram;
-			restore.vm->memory = (struct memory){ 0 };
-		}
-		vm_free(restore.vm);
+		if (vm != NULL) /* RAM goes back to the image */
+			vm_free_but_memory(vm, &image->ram);
+		image->memory = &image->ram;
 		return status;
 	}
-	*ret = restore.vm;
+	*ret = vm;
 	return 0;
 }
 

@@ -36,7 +36,19 @@ struct restore_base {
 	int vm_fd;                 /* an empty VM, which becomes the machine's, or is closed; -1: there is none yet */
 };
 
-/* As restore_image(), from what was begun before. */
+/*
+ * restore_image() in two steps, from what was begun before: a machine without state around *memory, which passes to it,
+ * and the state, once it is known.  Between the two nobody uses the machine but for its memory.  query must have been
+ * the base's.
+ */
+int restore_make(struct vm **ret, const struct restore_base *base, const struct restore_options *options,
+		 const struct machine *machine, struct memory *memory, const struct vm_ops *ops, void *ops_context,
+		 struct error *err);
+int restore_into(struct vm *vm, const struct cpuid_query *query, struct image *image,
+		 const struct restore_options *options, const struct restore_step *plan, unsigned nr_steps,
+		 struct report *report, struct error *err);
+
+/* Both at once. */
 int restore_image_with(const struct restore_base *base, struct image *image, const struct restore_options *options,
 		       const struct restore_step *plan, unsigned nr_steps, const struct vm_ops *ops, void *ops_context,
 		       struct report *report, struct vm **ret, struct error *err);

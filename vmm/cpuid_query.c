@@ -24,6 +24,8 @@ void cpuid_query_start(struct cpuid_query *query, struct worker *worker, int kvm
 
 void cpuid_query_complete(struct cpuid_query *query)
 {
+	if (query->is_complete)
+		return;
 	query->supported_job = worker_do(query->worker, ask_supported, query);
 	query->is_complete = true;
 }

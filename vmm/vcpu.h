@@ -16,7 +16,7 @@ int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err);
 
 /*
  * KVM_SET_CPUID2 with nent entries, at most CPUID_ENTRIES_MAX; keeps them, which may be unaligned, in vcpu->cpuid.
- * -1 with errno set where KVM refuses them.
+ * -1 with errno set where KVM refuses them.  Those that it has are not set again.
  */
 int vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t nent);
 

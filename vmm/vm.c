@@ -196,9 +196,7 @@ int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *mach
 		return status;
 	status = vm_create_vcpus(vm, err);
 	if (status < 0) {
-		*memory = vm->memory; /* stays the caller's */
-		vm->memory = (struct memory){ 0 };
-		vm_free(vm);
+		vm_free_but_memory(vm, memory);
 		return status;
 	}
 	*ret = vm;
@@ -238,6 +236,13 @@ void vm_free(struct vm *vm)
 	pthread_mutex_destroy(&vm->lock);
 	pthread_mutex_destroy(&vm->device_lock);
 	free(vm);
+}
+
+void vm_free_but_memory(struct vm *vm, struct memory *ret)
+{
+	*ret = vm->memory;
+	vm->memory = (struct memory){ 0 };
+	vm_free(vm);
 }
 
 /* ---- Running, pausing ---- */

@@ -182,6 +182,9 @@ void vm_step(const struct vm *vm, const char *what, const char *name);
 /* Ends the threads and frees everything.  Takes NULL.  kvm_fd stays open. */
 void vm_free(struct vm *vm);
 
+/* As vm_free(), but for its memory, which is the caller's again. */
+void vm_free_but_memory(struct vm *vm, struct memory *ret);
+
 /* Starts a thread for each vCPU; they are paused. */
 int vm_start(struct vm *vm, struct error *err);
 
