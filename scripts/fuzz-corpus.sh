@@ -73,6 +73,13 @@ frame() {
 	printf '\0\40\0\0\0\0\0\0\1\0\0\0\1\0\0\0'; frame 10 "$zero"; } >"$corpus/wire/page"
 { printf '\1\0'; frame 4 '\50\0\0\0'; printf "$zero\\2\\0\\0\\0$zero$zero\\17\\0\\0\\0\\2\\0\\0\\0"
 	printf "\\0\\0\\377\\377$zero\\1\\0\\0\\0\\2\\0\\0\\0"; } >"$corpus/wire/zeros"
+missing='\3\0\0\0'
+{ printf '\1\0'; frame 16 '\50\0\0\0'; printf "$zero\\2\\0\\0\\0$zero$zero\\3\\0\\0\\0$missing"
+	printf "\\0\\0\\377\\377$zero\\1\\0\\0\\0$missing"; } >"$corpus/wire/missing"
+{ printf '\1\0'; frame 16 '\30\0\0\0'; printf "$zero\\1\\0\\0\\0$zero$zero$missing\\1\\0\\0\\0"; } >"$corpus/wire/missing_data"
+{ printf '\1\0'; frame 17 '\30\0\0\0'; head -c 24 /dev/zero; frame 22 '\30\0\0\0'; head -c 24 /dev/zero; } >"$corpus/wire/rejoin"
+{ printf '\1\5'; frame 20 '\10\0\0\0'; printf "$page$zero"; frame 21 '\40\0\0\0'; head -c 32 /dev/zero; } >"$corpus/wire/request"
+{ printf '\1\0'; frame 23 '\10\0\0\0'; printf "$page$zero"; frame 2 '\4\0\0\0'; printf 'part'; } >"$corpus/wire/same"
 { printf '\1\3'; frame 15 '\5\0\0\0'; printf 'no\33[m'; } >"$corpus/wire/text"
 { printf '\0\0'; frame 10 "$zero"; } >"$corpus/wire/unknown"
 

@@ -30,9 +30,10 @@ struct incoming {
 	struct cpuid_query query;
 	enum phase phase;
 	struct wire_hello hello;
-	struct buffer parts;
-	struct machine machine; /* as described */
-	struct image image;     /* what is restored in the end */
+	struct buffer parts;     /* of a state, so far */
+	struct buffer described; /* the state as it was described */
+	struct machine machine;  /* as described */
+	struct image image;      /* what is restored in the end */
 	struct ram_digest digest;
 	int userfault_fd;         /* -1: there is none, or it is the arrival's */
 	struct pages missing;     /* what comes after the hand-over */
@@ -231,14 +232,34 @@ static int take_hello(struct incoming *incoming, const struct wire_message *mess
 	return status == 0 ? check_memory(incoming, err) : status;
 }
 
-static int take_part(struct incoming *incoming, const struct wire_message *message, struct error *err)
+static int add_part(struct incoming *incoming, struct bytes part, struct error *err)
 {
-	struct bytes part = message->payload;
 	if (incoming->parts.size + part.size > FORMAT_STATE_MAX)
 		return error_set(err, ERROR_DATA, "state of more than %u bytes", FORMAT_STATE_MAX);
 	if (buffer_append(&incoming->parts, part.data, part.size) == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory for the machine's state");
 	return 0;
+}
+
+static int take_part(struct incoming *incoming, const struct wire_message *message, struct error *err)
+{
+	return add_part(incoming, message->payload, err);
+}
+
+/* Bytes of the state that were in the description, at the same place. */
+static int take_same(struct incoming *incoming, const struct wire_message *message, struct error *err)
+{
+	struct wire_same same;
+	size_t at = incoming->parts.size;
+	int status = wire_read_struct(message, &same, sizeof(same), err);
+	if (status < 0)
+		return status;
+	if (!range_is_inside(at, same.size, incoming->described.size))
+		return error_set(err, ERROR_DATA,
+				 "%" PRIu64
+				 " bytes of the state, from byte %zu on, are to be as described: that has %zu",
+				 same.size, at, incoming->described.size);
+	return add_part(incoming, (struct bytes){ incoming->described.data + at, (size_t)same.size }, err);
 }
 
 /* The parts so far are a state, which is read and checked. */
@@ -251,7 +272,6 @@ static int end_parts(struct incoming *incoming, const struct wire_blob *blob, st
 				 "state of %zu bytes with checksum 0x%08x, expected %" PRIu64 " with 0x%08x",
 				 parts.size, crc, blob->size, blob->crc);
 	int status = file_read_state_of(parts, "the state", ret, err);
-	buffer_done(&incoming->parts);
 	if (status < 0)
 		return status;
 	const struct machine *machine = image_machine(ret);
@@ -329,6 +349,8 @@ static int take_description(struct incoming *incoming, const struct wire_message
 	if (status == 0)
 		status = prepare(incoming, &image, err);
 	image_done(&image);
+	incoming->described = incoming->parts;
+	incoming->parts = (struct buffer){ 0 };
 	if (status < 0)
 		return status;
 	report_done(&incoming->report);
@@ -534,6 +556,8 @@ static int take_message(struct incoming *incoming, const struct wire_message *me
 		return message->type == WIRE_DESCRIPTION ? take_description(incoming, message, err)
 							 : misplaced(message, err);
 	switch (message->type) {
+	case WIRE_SAME:
+		return take_same(incoming, message, err);
 	case WIRE_PAGES:
 		return take_pages(incoming, message, err);
 	case WIRE_ROUND_END:
@@ -662,6 +686,7 @@ void incoming_free(struct incoming *incoming)
 	vm_free(incoming->vm);
 	ram_digest_done(&incoming->digest);
 	buffer_done(&incoming->parts);
+	buffer_done(&incoming->described);
 	report_done(&incoming->report);
 	free(incoming);
 }

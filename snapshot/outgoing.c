@@ -17,6 +17,7 @@
 #define TRIAL_US  60000000 /* the same, while the target makes its trial */
 #define WAIT_MS   500
 #define SECOND_US 1000000.0
+#define SAME_MIN  (2 * sizeof(struct wire_header) + sizeof(struct wire_same)) /* bytes: two messages more */
 
 static const char *const phase_names[OUTGOING_PHASES] = {
 	[OUTGOING_ASKING] = "asking",       [OUTGOING_ROUNDS] = "rounds",       [OUTGOING_LAST] = "last pages",
@@ -143,23 +144,52 @@ static struct wire_blob describe_blob(const struct outgoing *outgoing)
 	return (struct wire_blob){ .size = blob->size, .crc = crc32c(0, blob->data, blob->size) };
 }
 
+/* From there on, how many bytes of the state are as they were described? */
+static size_t same_size(const struct outgoing *outgoing, size_t at)
+{
+	const struct buffer *blob = &outgoing->blob, *described = &outgoing->described;
+	size_t end = blob->size < described->size ? blob->size : described->size, to = at;
+	while (to < end && blob->data[to] == described->data[to])
+		to++;
+	return to - at;
+}
+
+/* From there on, how many bytes are sent, up to those that it is worth to leave out? */
+static size_t part_size(const struct outgoing *outgoing, size_t at)
+{
+	size_t left = outgoing->blob.size - at, size = 0, same = 0;
+	while (size < left && size < WIRE_PART_MAX && same < SAME_MIN) {
+		same = same_size(outgoing, at + size);
+		size += same == 0 ? 1 : same < SAME_MIN ? same : 0;
+	}
+	return size < WIRE_PART_MAX ? size : WIRE_PART_MAX;
+}
+
 /* A part of the state, or what ends it.  The caller knows that there is room. */
-static void send_blob(struct outgoing *outgoing)
+static void send_piece(struct outgoing *outgoing)
 {
 	const struct buffer *blob = &outgoing->blob;
 	struct wire_writer *writer = &outgoing->channel.writer;
-	size_t left = blob->size - outgoing->blob_at, size = left < WIRE_PART_MAX ? left : WIRE_PART_MAX;
+	struct wire_same same = { .size = same_size(outgoing, outgoing->blob_at) };
+	if (same.size >= SAME_MIN) {
+		wire_writer_put(writer, WIRE_SAME, &same, sizeof(same));
+		outgoing->blob_at += same.size;
+		return;
+	}
+	size_t size = part_size(outgoing, outgoing->blob_at);
 	if (size > 0) {
 		wire_writer_put(writer, WIRE_PART, blob->data + outgoing->blob_at, size);
 		outgoing->blob_at += size;
 		return;
 	}
 	struct wire_state state = { .blob = describe_blob(outgoing) };
-	buffer_done(&outgoing->blob);
 	if (outgoing->phase == OUTGOING_ASKING) {
+		outgoing->described = outgoing->blob;
+		outgoing->blob = (struct buffer){ 0 };
 		wire_writer_put(writer, WIRE_DESCRIPTION, &state.blob, sizeof(state.blob));
 		return;
 	}
+	buffer_done(&outgoing->blob);
 	state.missing_pages = outgoing->numbers.missing_pages;
 	state.from_ram = outgoing->options.is_verified && state.missing_pages == 0;
 	state.ram_digest = state.from_ram ? ram_digest_of(&outgoing->vm->memory) : outgoing->digest.sum;
@@ -168,6 +198,14 @@ static void send_blob(struct outgoing *outgoing)
 	outgoing->seal.state_crc = state.blob.crc;
 	wire_writer_put(writer, WIRE_STATE, &state, sizeof(state));
 	outgoing->phase = OUTGOING_PREPARING;
+}
+
+/* As many as there is room for: then they leave in one piece. */
+static void send_blob(struct outgoing *outgoing)
+{
+	do
+		send_piece(outgoing);
+	while (outgoing->blob.size > 0 && wire_writer_begin(&outgoing->channel.writer) != NULL);
 }
 
 /* ---- The guest stands still ---- */
@@ -645,6 +683,7 @@ void outgoing_free(struct outgoing *outgoing)
 	pages_done(&outgoing->taken);
 	pages_done(&outgoing->data);
 	buffer_done(&outgoing->blob);
+	buffer_done(&outgoing->described);
 	free(outgoing->remarks);
 	free(outgoing);
 }

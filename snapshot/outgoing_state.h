@@ -30,6 +30,7 @@ struct outgoing {
 
 	struct buffer blob; /* a serialized state that is being sent */
 	size_t blob_at;
+	struct buffer described; /* the one that was sent first: the target has it */
 	struct wire_seal seal;
 
 	struct pages told;  /* written by the guest before this round: cleared piece by piece, then sent */

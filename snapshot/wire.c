@@ -37,6 +37,7 @@ static const struct {
 	[WIRE_REQUEST] = { "REQUEST", sizeof(struct wire_request), sizeof(struct wire_request) },
 	[WIRE_COMPLETE] = { "COMPLETE", sizeof(struct wire_complete), sizeof(struct wire_complete) },
 	[WIRE_REJOINED] = { "REJOINED", sizeof(struct wire_rejoin), sizeof(struct wire_rejoin) },
+	[WIRE_SAME] = { "SAME", sizeof(struct wire_same), sizeof(struct wire_same) },
 	[WIRE_REFUSE] = { "REFUSE", 0, WIRE_TEXT_MAX },
 };
 

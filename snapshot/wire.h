@@ -10,7 +10,7 @@
 #include "vmm/pages.h"
 
 #define WIRE_MAGIC   0x4d415453u /* "STAM" */
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 #define WIRE_DATA_PAGES_MAX 64u  /* pages whose bytes are in one message */
 #define WIRE_RUNS_MAX       128u /* runs of pages in one message */
@@ -43,6 +43,8 @@ enum wire_type {
 	WIRE_REQUEST,  /* struct wire_request: somebody waits for a page that is missing */
 	WIRE_COMPLETE, /* struct wire_complete: nothing is needed of the source any more */
 	WIRE_REJOINED, /* struct wire_rejoin: the messages WIRE_MISSING before it have told what is missing here */
+	/* From the source. */
+	WIRE_SAME, /* struct wire_same: among the parts of a WIRE_STATE, bytes that are as they were described */
 	WIRE_TYPES
 };
 
@@ -79,6 +81,10 @@ struct wire_state {
 	uint64_t ram_digest;    /* ram_digest.h */
 	uint64_t from_ram;      /* 1: it was made from RAM itself, and is to be held against RAM itself; 0: as sent */
 	uint64_t missing_pages; /* in the messages WIRE_MISSING; the digest counts them as they were sent last */
+};
+
+struct wire_same {
+	uint64_t size; /* bytes of the description, from where the parts so far end: they are the next ones */
 };
 
 struct wire_pages {

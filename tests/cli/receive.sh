@@ -28,10 +28,10 @@ complains_once 'the connection to the other side is cut'
 expect 74 "$stasis" receive 'exec:printf STAM'
 complains_once 'the connection to the other side is cut'
 input=$work/words
-printf 'STAM\3\0\1\0this is version 3 of it..' >"$input"
+printf 'STAM\143\0\1\0this is version 99 of it.' >"$input"
 expect 65 "$stasis" receive -
-complains_once 'the other side speaks version 3 of the protocol, this program 2'
-check 'no refusal was sent' grep -aq 'STAM.*the other side speaks version 3' "$out"
+complains_once 'the other side speaks version 99 of the protocol, this program 3'
+check 'no refusal was sent' grep -aq 'STAM.*the other side speaks version 99' "$out"
 input=/dev/null
 expect 74 "$stasis" receive - # /dev/null is at its end
 complains_once 'the connection to the other side is cut'

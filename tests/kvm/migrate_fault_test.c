@@ -513,7 +513,7 @@ static bool migrate_with(const struct hit *hit, struct relay *ret)
 
 static bool is_from_source(enum wire_type type)
 {
-	return type < WIRE_ACCEPT || type == WIRE_MISSING || type == WIRE_REJOIN;
+	return type < WIRE_ACCEPT || type == WIRE_MISSING || type == WIRE_REJOIN || type == WIRE_SAME;
 }
 
 /* CANCEL and REFUSE are said after a fault only, and so are REJOIN and REJOINED. */

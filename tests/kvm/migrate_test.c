@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "snapshot/channel.h"
+#include "snapshot/crc32c.h"
+#include "snapshot/file.h"
 #include "vmm/now.h"
 
 #define PING_PONGS 20
@@ -201,18 +203,29 @@ START_TEST(what_the_target_lacks_is_named)
 }
 END_TEST
 
-/* Says a message and waits for the answer. */
+static void tell(struct channel *channel, enum wire_type type, const void *payload, size_t size)
+{
+	size_t sent;
+	ck_assert(wire_writer_put(&channel->writer, type, payload, size));
+	while (channel_has_more(channel))
+		ck_assert_int_eq(channel_send(channel, &sent, &err), 0);
+}
+
+static void hear(struct channel *channel, enum wire_type type, struct wire_message *ret)
+{
+	int status;
+	while ((status = channel_receive(channel, ret, &err)) == 0)
+		wait_a_moment();
+	ck_assert_msg(status == 1, "%s", err.text);
+	ck_assert_int_eq(ret->type, type);
+}
+
+/* Says a message that is refused. */
 static void ask(struct channel *channel, enum wire_type type, const void *payload, size_t size, char *ret, size_t room)
 {
 	struct wire_message message;
-	size_t sent;
-	int status;
-	ck_assert(wire_writer_put(&channel->writer, type, payload, size));
-	ck_assert_int_eq(channel_send(channel, &sent, &err), 0);
-	while ((status = channel_receive(channel, &message, &err)) == 0)
-		wait_a_moment();
-	ck_assert_msg(status == 1, "%s", err.text);
-	ck_assert_int_eq(message.type, WIRE_REFUSE);
+	tell(channel, type, payload, size);
+	hear(channel, WIRE_REFUSE, &message);
 	wire_read_text(&message, ret, room);
 }
 
@@ -232,6 +245,55 @@ START_TEST(more_memory_than_there_is_is_refused_at_once)
 	ck_assert_ptr_nonnull(strstr(text, "memory: the machine has RAM of 1572864 MiB, and this host has"));
 	channel_close(&channel);
 	ck_assert_ptr_null(target_end(&target));
+}
+END_TEST
+
+/* The machine's state as a migration describes it. */
+static struct buffer describe(struct vm *vm)
+{
+	struct buffer ret = { 0 };
+	struct image image;
+	image_take(vm, &image);
+	ck_assert_int_eq(file_write_state(&image, &ret, &err), 0);
+	image_done(&image);
+	return ret;
+}
+
+/* Bytes that are as they were described are inside of the description, from where the parts end. */
+START_TEST(what_was_not_described_is_refused)
+{
+	struct vm *vm = machine_boot(&memory);
+	struct buffer state = describe(vm);
+	const struct wire_blob blob = { .size = state.size, .crc = crc32c(0, state.data, state.size) };
+	const struct wire_same rest = { .size = state.size - 1 }, all = { .size = state.size },
+			       none = { .size = UINT64_MAX };
+	const struct wire_same *const wrong[] = { &all, &none };
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct wire_hello hello = { .page_size = MEMORY_PAGE, .nr_ranges = vm->machine.nr_ranges };
+		struct target target;
+		struct channel channel;
+		struct wire_message message;
+		char text[512];
+		memcpy(hello.ranges, vm->machine.ranges, sizeof(hello.ranges));
+		int fd = target_start(&target, &plain);
+		ck_assert_int_eq(channel_open(&channel, fd, fd, 0, &err), 0);
+		tell(&channel, WIRE_HELLO, &hello, sizeof(hello));
+		for (size_t at = 0, size; at < state.size; at += size) {
+			size = state.size - at < WIRE_PART_MAX ? state.size - at : WIRE_PART_MAX;
+			tell(&channel, WIRE_PART, state.data + at, size);
+		}
+		tell(&channel, WIRE_DESCRIPTION, &blob, sizeof(blob));
+		hear(&channel, WIRE_ACCEPT, &message);
+		tell(&channel, WIRE_PART, state.data, 1);
+		if (i == 0)
+			tell(&channel, WIRE_SAME, &rest, sizeof(rest));
+		ask(&channel, WIRE_SAME, wrong[i], sizeof(*wrong[i]), text, sizeof(text));
+		ck_assert_msg(strstr(text, "are to be as described") != NULL, "%s", text);
+		channel_close(&channel);
+		ck_assert_ptr_null(target_end(&target));
+	}
+	buffer_done(&state);
+	machine_free(vm);
 }
 END_TEST
 
@@ -356,11 +418,12 @@ START_TEST(the_bandwidth_is_limited)
 }
 END_TEST
 
-/* Memory that was never touched costs nothing, and what does not change goes over once. */
+/* Memory that was never touched costs nothing, and what does not change goes over once: of the state, too. */
 START_TEST(little_goes_over)
 {
 	const struct outgoing_options options = { 0 };
 	struct vm *vm = machine_boot(&memory);
+	struct buffer state = describe(vm);
 	struct target target;
 	struct outgoing_numbers numbers;
 	struct outgoing *outgoing = outgoing_start(vm, NULL, target_start(&target, &plain), &options);
@@ -368,7 +431,8 @@ START_TEST(little_goes_over)
 	outgoing_numbers(outgoing, &numbers);
 	ck_assert_uint_le(numbers.data_pages, 32);
 	ck_assert_uint_eq(numbers.zero_pages, 0);
-	ck_assert_uint_le(numbers.bytes_sent, numbers.data_pages * MEMORY_PAGE + (64 << 10));
+	ck_assert_uint_le(numbers.bytes_sent, numbers.data_pages * MEMORY_PAGE + state.size + (4 << 10));
+	buffer_done(&state);
 	outgoing_free(outgoing);
 	machine_free(vm);
 	struct vm *moved = target_end(&target);
@@ -386,6 +450,7 @@ int main(void)
 		{ what_is_written_without_change_stays, 1 },
 		{ what_the_target_lacks_is_named, 1 },
 		{ more_memory_than_there_is_is_refused_at_once, 1 },
+		{ what_was_not_described_is_refused, 1 },
 		{ what_does_not_converge_ends, 2 },
 		{ it_can_be_cancelled_until_it_is_handed_over, OUTGOING_OVER },
 		{ a_track_gets_its_pages_back, 2 },
