@@ -10,20 +10,23 @@
 
 struct receiver {
 	struct session *session;
-	struct incoming *incoming; /* NULL, once it has taken the machine */
+	struct incoming *incoming; /* NULL, once the machine runs */
 };
 
 /* What the session is asked to do last, before the machine runs. */
 static int commit(void *context, struct error *err)
 {
+	const struct receiver *receiver = context;
+	return incoming_commit(receiver->incoming, err);
+}
+
+/* What is not needed any more goes while the guest runs already. */
+static void end_receiving(void *context)
+{
 	struct receiver *receiver = context;
-	int status = incoming_commit(receiver->incoming, err);
-	if (status < 0)
-		return status;
 	session_set_arrival(receiver->session, incoming_take_arrival(receiver->incoming));
 	incoming_free(receiver->incoming);
 	receiver->incoming = NULL;
-	return 0;
 }
 
 /* What this receiver does by itself would have to wait for all pages. */
@@ -77,7 +80,7 @@ static int receive_and_run(const struct options *options, struct session *sessio
 	if (status == 0)
 		status = take_machine(options, session, receiver.incoming, &vm, err);
 	if (status == 0) {
-		session_set_ready(session, commit, &receiver);
+		session_set_ready(session, commit, end_receiving, &receiver);
 		status = session_run(session, vm, ret_status, err);
 	}
 	incoming_free(receiver.incoming);

@@ -225,9 +225,11 @@ int session_wait_confined(struct session *session, struct error *err)
 	return session->sandbox_status;
 }
 
-void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err), void *context)
+void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err),
+		       void (*running)(void *context), void *context)
 {
 	session->ready = ready;
+	session->running = running;
 	session->ready_context = context;
 }
 
@@ -509,6 +511,8 @@ static void control(void *context)
 {
 	struct run *run = context;
 	struct session *session = run->session;
+	if (session->running != NULL)
+		session->running(session->ready_context);
 	run->status = terminal_open(&session->terminal, session->input_fd, &run->error);
 	if (run->status < 0)
 		return;

@@ -32,15 +32,17 @@ int session_wait_confined(struct session *session, struct error *err);
 
 /*
  * Has session_run() call ready() last of all before the machine runs, when nothing else can fail any more; where it
- * fails, the machine does not run.
+ * fails, the machine does not run.  Then running(), which the machine does not wait for, before anything else is done
+ * with it.
  */
-void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err), void *context);
+void session_set_ready(struct session *session, int (*ready)(void *context, struct error *err),
+		       void (*running)(void *context), void *context);
 
 struct arrival; /* snapshot/arrival.h */
 
 /*
  * Pages of the machine are still to come: until they are here it is not paused, and nobody but its vCPUs touches RAM.
- * For ready(); session_run() ends the arrival.
+ * For running(); session_run() ends the arrival.
  */
 void session_set_arrival(struct session *session, struct arrival *arrival);
 

@@ -88,6 +88,7 @@ struct session {
 	struct pauses pauses;
 
 	int (*ready)(void *context, struct error *err); /* session_set_ready(), or NULL */
+	void (*running)(void *context);                 /* likewise */
 	void *ready_context;
 	bool is_over, is_quit;
 	int status;
