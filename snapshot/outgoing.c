@@ -148,10 +148,8 @@ static struct wire_blob describe_blob(const struct outgoing *outgoing)
 static size_t same_size(const struct outgoing *outgoing, size_t at)
 {
 	const struct buffer *blob = &outgoing->blob, *described = &outgoing->described;
-	size_t end = blob->size < described->size ? blob->size : described->size, to = at;
-	while (to < end && blob->data[to] == described->data[to])
-		to++;
-	return to - at;
+	size_t end = blob->size < described->size ? blob->size : described->size;
+	return at < end ? bytes_same(blob->data + at, described->data + at, end - at) : 0;
 }
 
 /* From there on, how many bytes are sent, up to those that it is worth to leave out? */

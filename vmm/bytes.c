@@ -37,6 +37,18 @@ bool bytes_are_zero(const void *data, size_t size)
 	return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
+size_t bytes_same(const void *a, const void *b, size_t size)
+{
+	enum { STEP = 64 }; /* which memcmp() compares at once */
+	const uint8_t *left = a, *right = b;
+	size_t same = 0;
+	while (size - same >= STEP && memcmp(left + same, right + same, STEP) == 0)
+		same += STEP;
+	while (same < size && left[same] == right[same])
+		same++;
+	return same;
+}
+
 uint64_t align_up(uint64_t value, uint64_t alignment)
 {
 	assert(alignment != 0 && (alignment & (alignment - 1)) == 0);

@@ -30,6 +30,9 @@ bool bytes_read(struct bytes bytes, uint64_t offset, void *ret, size_t size);
 /* Are all bytes zero? */
 bool bytes_are_zero(const void *data, size_t size);
 
+/* How many bytes are the same, from the first one on. */
+size_t bytes_same(const void *a, const void *b, size_t size);
+
 /* Rounds up to a power of two; a wrap gives 0. */
 uint64_t align_up(uint64_t value, uint64_t alignment);
 

@@ -54,6 +54,21 @@ START_TEST(zero_looks_at_every_byte)
 }
 END_TEST
 
+START_TEST(what_is_the_same_ends_at_the_first_other_byte)
+{
+	uint8_t a[200], b[200];
+	memset(a, 1, sizeof(a));
+	memset(b, 1, sizeof(b));
+	ck_assert_uint_eq(bytes_same(a, b, 0), 0);
+	ck_assert_uint_eq(bytes_same(a, b, sizeof(a)), sizeof(a));
+	for (size_t at = sizeof(a); at-- > 0;) {
+		b[at] = 2;
+		ck_assert_uint_eq(bytes_same(a, b, sizeof(a)), at);
+		ck_assert_uint_eq(bytes_same(a, b, at), at);
+	}
+}
+END_TEST
+
 START_TEST(buffer_keeps_what_it_was_given)
 {
 	struct buffer buffer = { 0 };
@@ -93,4 +108,5 @@ START_TEST(borrowed_bytes_are_left_alone)
 END_TEST
 
 UNIT_MAIN("bytes", range_inside_does_not_wrap, overlap_counts_shared_bytes_only, slice_and_read_stay_inside,
-	  zero_looks_at_every_byte, buffer_keeps_what_it_was_given, borrowed_bytes_are_left_alone)
+	  zero_looks_at_every_byte, what_is_the_same_ends_at_the_first_other_byte, buffer_keeps_what_it_was_given,
+	  borrowed_bytes_are_left_alone)
