@@ -1,5 +1,6 @@
 #include "error.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -61,6 +62,13 @@ enum error_code error_code_of_open(int errno_value)
 	}
 }
 
+/* What a function that failed returns. */
+static int status_of(enum error_code code)
+{
+	assert(code > ERROR_NONE);
+	return -(int)code;
+}
+
 __attribute__((format(printf, 3, 0))) static void set(struct error *err, enum error_code code, const char *format,
 						      va_list args)
 {
@@ -80,7 +88,7 @@ int(error_set)(struct error *err, enum error_code code, const char *format, ...)
 	va_start(args, format);
 	set(err, code, format, args);
 	va_end(args);
-	return -(int)code;
+	return status_of(code);
 }
 
 int(error_errno)(struct error *err, enum error_code code, const char *format, ...)
@@ -94,13 +102,13 @@ int(error_errno)(struct error *err, enum error_code code, const char *format, ..
 		size_t used = strlen(err->text);
 		snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(saved));
 	}
-	return -(int)code;
+	return status_of(code);
 }
 
 int(error_prefix)(struct error *err, const char *format, ...)
 {
 	if (err == NULL)
-		return -(int)ERROR_INTERNAL;
+		return status_of(ERROR_INTERNAL);
 	char prefix[ERROR_TEXT_MAX], text[ERROR_TEXT_MAX];
 	va_list args;
 	va_start(args, format);
@@ -110,5 +118,5 @@ int(error_prefix)(struct error *err, const char *format, ...)
 	memcpy(err->text, prefix, sizeof(err->text));
 	strncat(err->text, ": ", sizeof(err->text) - strlen(err->text) - 1); /* what does not fit is cut off */
 	strncat(err->text, text, sizeof(err->text) - strlen(err->text) - 1);
-	return -(int)err->code;
+	return status_of(err->code);
 }
