@@ -43,23 +43,19 @@ struct kvm_reg_bits {
 /* Takes the next of such a list and moves on behind it; false at the end, and of NULL. */
 bool kvm_reg_bits_next(const char **list, struct kvm_reg_bits *ret);
 
-/* What is known of a register by its name: one row each in kvm_reg_names.c. */
+/* What is known of an MSR beside its name: one row each in kvm_reg_names.c. */
 struct kvm_reg_info {
-	uint64_t id;
-	const char *name;   /* architectural: "IA32_LSTAR", "GUEST_SSP" */
-	uint64_t reset;     /* value after a reset, where it is the same on all CPUs; else 0 */
-	bool reset_is_vcpu; /* it is the vCPU's number instead */
+	uint32_t msr;
+	bool reset_is_vcpu; /* its value after a reset is the vCPU's number */
+	uint64_t reset;     /* and this one where it is the same on all CPUs; else 0 */
 	const char *bits;   /* for kvm_reg_bits_next(); NULL: none */
 };
 
-/* The row of an id, or NULL.  Members of families (MTRRs, MCE banks, PMCs) have no row of their own but a name. */
+/* The row of an id, or NULL. */
 const struct kvm_reg_info *kvm_reg_info(uint64_t id);
 
-/* All rows, in ascending order of id. */
-const struct kvm_reg_info *kvm_reg_table(size_t *ret_nr);
-
 /*
- * Writes the name of any id: from its row, from its family ("IA32_MTRR_PHYSBASE3"), or from its number:
+ * Writes the name of any id, architectural ("IA32_LSTAR", "IA32_MTRR_PHYSBASE3", "GUEST_SSP"), or from its number:
  * "MSR_0x000001ff", "SYNTHETIC_0x00000007", else the whole id as "0x2030000200000010".
  */
 void kvm_reg_name(uint64_t id, char ret[KVM_REG_NAME_MAX]);

@@ -123,278 +123,128 @@ static const char address_4_bits[] = "0 ENABLED\0" "2+62 ADDRESS_4\0";
 static const char address_64_bits[] = "0 ENABLED\0" "6+58 ADDRESS_64\0";
 
 /*
- * Registers by number.  "IA32_" names are the SDM's, shared by AMD where AMD has the register; names without it are
- * the SDM's model-specific ones, the APM's, the Hyper-V TLFS's ("HV_") and KVM's own, each without the "MSR_" that
- * stands before a number.
+ * MSRs by number, hexadecimal, in ascending order: "10 IA32_TSC\0".  Those whose names differ only in a number are one
+ * entry: "200+10/2 IA32_MTRR_PHYSBASE#\0" are ten, two apart, counted from 0 where the # is.  "IA32_" names are the
+ * SDM's, shared by AMD where AMD has the register; names without it are the SDM's model-specific ones, the APM's, the
+ * Hyper-V TLFS's ("HV_") and KVM's own, each without the "MSR_" that stands before a number.
  */
-#define MSR(number, title, ...) { .id = KVM_X86_REG_MSR(number), .name = title, __VA_ARGS__ }
-#define SYNTHETIC(number, title) { .id = KVM_X86_REG_SYNTHETIC_MSR(number), .name = title }
-static const struct kvm_reg_info table[] = {
-	MSR(0x0, "IA32_P5_MC_ADDR"),
-	MSR(0x1, "IA32_P5_MC_TYPE"),
-	MSR(0x10, "IA32_TSC"),
-	MSR(0x11, "KVM_WALL_CLOCK"),
-	MSR(0x12, "KVM_SYSTEM_TIME", .bits = address_4_bits),
-	MSR(0x17, "IA32_PLATFORM_ID"),
-	MSR(0x1b, "IA32_APIC_BASE", .bits = apic_base_bits),
-	MSR(0x2a, "EBL_CR_POWERON"),
-	MSR(0x33, "TEST_CTRL"),
-	MSR(0x34, "SMI_COUNT"),
-	MSR(0x3a, "IA32_FEATURE_CONTROL", .bits = feature_control_bits),
-	MSR(0x3b, "IA32_TSC_ADJUST"),
-	MSR(0x48, "IA32_SPEC_CTRL", .bits = spec_ctrl_bits),
-	MSR(0x49, "IA32_PRED_CMD"),
-	MSR(0x79, "IA32_UCODE_WRITE"),
-	MSR(0x8b, "IA32_UCODE_REV"),
-	MSR(0x9b, "IA32_SMM_MONITOR_CTL"),
-	MSR(0x9e, "IA32_SMBASE", .reset = 0x30000),
-	MSR(0xcd, "FSB_FREQ"),
-	MSR(0xce, "PLATFORM_INFO", .bits = platform_info_bits),
-	MSR(0xcf, "IA32_CORE_CAPABILITIES"),
-	MSR(0xe1, "IA32_UMWAIT_CONTROL", .bits = umwait_control_bits),
-	MSR(0xe7, "IA32_MPERF"),
-	MSR(0xe8, "IA32_APERF"),
-	MSR(0xfe, "IA32_MTRRCAP", .bits = mtrrcap_bits),
-	MSR(0x10a, "IA32_ARCH_CAPABILITIES", .bits = arch_capabilities_bits),
-	MSR(0x10b, "IA32_FLUSH_CMD"),
-	MSR(0x11e, "BBL_CR_CTL3"),
-	MSR(0x122, "IA32_TSX_CTRL", .bits = tsx_ctrl_bits),
-	MSR(0x123, "IA32_MCU_OPT_CTRL"),
-	MSR(0x140, "MISC_FEATURES_ENABLES", .bits = misc_features_bits),
-	MSR(0x174, "IA32_SYSENTER_CS"),
-	MSR(0x175, "IA32_SYSENTER_ESP"),
-	MSR(0x176, "IA32_SYSENTER_EIP"),
-	MSR(0x179, "IA32_MCG_CAP", .bits = mcg_cap_bits),
-	MSR(0x17a, "IA32_MCG_STATUS", .bits = mcg_status_bits),
-	MSR(0x17b, "IA32_MCG_CTL"),
-	MSR(0x198, "IA32_PERF_STATUS"),
-	MSR(0x199, "IA32_PERF_CTL"),
-	MSR(0x19a, "IA32_CLOCK_MODULATION"),
-	MSR(0x19b, "IA32_THERM_INTERRUPT"),
-	MSR(0x19c, "IA32_THERM_STATUS"),
-	MSR(0x1a0, "IA32_MISC_ENABLE", .bits = misc_enable_bits),
-	MSR(0x1a4, "MISC_FEATURE_CONTROL"),
-	MSR(0x1a6, "OFFCORE_RSP_0"),
-	MSR(0x1a7, "OFFCORE_RSP_1"),
-	MSR(0x1b0, "IA32_ENERGY_PERF_BIAS"),
-	MSR(0x1c4, "IA32_XFD", .bits = xcr0_bits),
-	MSR(0x1c5, "IA32_XFD_ERR", .bits = xcr0_bits),
-	MSR(0x1c8, "LBR_SELECT"),
-	MSR(0x1c9, "LASTBRANCH_TOS"),
-	MSR(0x1cc, "IA32_FRED_RSP0"),
-	MSR(0x1cd, "IA32_FRED_RSP1"),
-	MSR(0x1ce, "IA32_FRED_RSP2"),
-	MSR(0x1cf, "IA32_FRED_RSP3"),
-	MSR(0x1d0, "IA32_FRED_STKLVLS"),
-	MSR(0x1d1, "IA32_FRED_SSP1"),
-	MSR(0x1d2, "IA32_FRED_SSP2"),
-	MSR(0x1d3, "IA32_FRED_SSP3"),
-	MSR(0x1d4, "IA32_FRED_CONFIG"),
-	MSR(0x1d9, "IA32_DEBUGCTL", .bits = debugctl_bits),
-	MSR(0x1db, "IA32_LASTBRANCHFROMIP"),
-	MSR(0x1dc, "IA32_LASTBRANCHTOIP"),
-	MSR(0x1dd, "IA32_LASTINTFROMIP"),
-	MSR(0x1de, "IA32_LASTINTTOIP"),
-	MSR(0x1fc, "IA32_POWER_CTL"),
-	MSR(0x250, "IA32_MTRR_FIX64K_00000"),
-	MSR(0x258, "IA32_MTRR_FIX16K_80000"),
-	MSR(0x259, "IA32_MTRR_FIX16K_A0000"),
-	MSR(0x268, "IA32_MTRR_FIX4K_C0000"),
-	MSR(0x269, "IA32_MTRR_FIX4K_C8000"),
-	MSR(0x26a, "IA32_MTRR_FIX4K_D0000"),
-	MSR(0x26b, "IA32_MTRR_FIX4K_D8000"),
-	MSR(0x26c, "IA32_MTRR_FIX4K_E0000"),
-	MSR(0x26d, "IA32_MTRR_FIX4K_E8000"),
-	MSR(0x26e, "IA32_MTRR_FIX4K_F0000"),
-	MSR(0x26f, "IA32_MTRR_FIX4K_F8000"),
-	MSR(0x277, "IA32_PAT", .reset = 0x0007040600070406, .bits = pat_bits),
-	MSR(0x2ff, "IA32_MTRR_DEF_TYPE", .bits = mtrr_def_type_bits),
-	MSR(0x345, "IA32_PERF_CAPABILITIES"),
-	MSR(0x38d, "IA32_FIXED_CTR_CTRL"),
-	MSR(0x38e, "IA32_PERF_GLOBAL_STATUS"),
-	MSR(0x38f, "IA32_PERF_GLOBAL_CTRL"),
-	MSR(0x390, "IA32_PERF_GLOBAL_STATUS_RESET"),
-	MSR(0x391, "IA32_PERF_GLOBAL_STATUS_SET"),
-	MSR(0x392, "IA32_PERF_GLOBAL_INUSE"),
-	MSR(0x3f1, "IA32_PEBS_ENABLE"),
-	MSR(0x3f2, "PEBS_DATA_CFG"),
-	MSR(0x3f6, "PEBS_LD_LAT"),
-	MSR(0x3f7, "PEBS_FRONTEND"),
-	MSR(0x480, "IA32_VMX_BASIC"),
-	MSR(0x481, "IA32_VMX_PINBASED_CTLS"),
-	MSR(0x482, "IA32_VMX_PROCBASED_CTLS"),
-	MSR(0x483, "IA32_VMX_EXIT_CTLS"),
-	MSR(0x484, "IA32_VMX_ENTRY_CTLS"),
-	MSR(0x485, "IA32_VMX_MISC"),
-	MSR(0x486, "IA32_VMX_CR0_FIXED0", .bits = cr0_bits),
-	MSR(0x487, "IA32_VMX_CR0_FIXED1", .bits = cr0_bits),
-	MSR(0x488, "IA32_VMX_CR4_FIXED0", .bits = cr4_bits),
-	MSR(0x489, "IA32_VMX_CR4_FIXED1", .bits = cr4_bits),
-	MSR(0x48a, "IA32_VMX_VMCS_ENUM"),
-	MSR(0x48b, "IA32_VMX_PROCBASED_CTLS2"),
-	MSR(0x48c, "IA32_VMX_EPT_VPID_CAP"),
-	MSR(0x48d, "IA32_VMX_TRUE_PINBASED_CTLS"),
-	MSR(0x48e, "IA32_VMX_TRUE_PROCBASED_CTLS"),
-	MSR(0x48f, "IA32_VMX_TRUE_EXIT_CTLS"),
-	MSR(0x490, "IA32_VMX_TRUE_ENTRY_CTLS"),
-	MSR(0x491, "IA32_VMX_VMFUNC"),
-	MSR(0x492, "IA32_VMX_PROCBASED_CTLS3"),
-	MSR(0x493, "IA32_VMX_EXIT_CTLS2"),
-	MSR(0x4d0, "IA32_MCG_EXT_CTL"),
-	MSR(0x560, "IA32_RTIT_OUTPUT_BASE"),
-	MSR(0x561, "IA32_RTIT_OUTPUT_MASK_PTRS"),
-	MSR(0x570, "IA32_RTIT_CTL"),
-	MSR(0x571, "IA32_RTIT_STATUS"),
-	MSR(0x572, "IA32_RTIT_CR3_MATCH"),
-	MSR(0x600, "IA32_DS_AREA"),
-	MSR(0x606, "RAPL_POWER_UNIT"),
-	MSR(0x6a0, "IA32_U_CET", .bits = cet_bits),
-	MSR(0x6a2, "IA32_S_CET", .bits = cet_bits),
-	MSR(0x6a4, "IA32_PL0_SSP"),
-	MSR(0x6a5, "IA32_PL1_SSP"),
-	MSR(0x6a6, "IA32_PL2_SSP"),
-	MSR(0x6a7, "IA32_PL3_SSP"),
-	MSR(0x6a8, "IA32_INTERRUPT_SSP_TABLE_ADDR"),
-	MSR(0x6e0, "IA32_TSC_DEADLINE"),
-	MSR(0x6e1, "IA32_PKRS"),
-	MSR(0xd90, "IA32_BNDCFGS", .bits = bndcfgs_bits),
-	MSR(0xd93, "IA32_PASID"),
-	MSR(0xda0, "IA32_XSS", .bits = xss_bits),
-	MSR(0x14ce, "IA32_LBR_CTL"),
-	MSR(0x14cf, "IA32_LBR_DEPTH"),
+static const char msr_names[] =
+	"0 IA32_P5_MC_ADDR\0" "1 IA32_P5_MC_TYPE\0" "10 IA32_TSC\0" "11 KVM_WALL_CLOCK\0" "12 KVM_SYSTEM_TIME\0"
+	"17 IA32_PLATFORM_ID\0" "1b IA32_APIC_BASE\0" "2a EBL_CR_POWERON\0" "33 TEST_CTRL\0" "34 SMI_COUNT\0"
+	"3a IA32_FEATURE_CONTROL\0" "3b IA32_TSC_ADJUST\0" "48 IA32_SPEC_CTRL\0" "49 IA32_PRED_CMD\0"
+	"79 IA32_UCODE_WRITE\0" "8b IA32_UCODE_REV\0" "8c+4 IA32_SGXLEPUBKEYHASH#\0" "9b IA32_SMM_MONITOR_CTL\0"
+	"9e IA32_SMBASE\0" "c1+8 IA32_PMC#\0" "cd FSB_FREQ\0" "ce PLATFORM_INFO\0" "cf IA32_CORE_CAPABILITIES\0"
+	"e1 IA32_UMWAIT_CONTROL\0" "e7 IA32_MPERF\0" "e8 IA32_APERF\0" "fe IA32_MTRRCAP\0"
+	"10a IA32_ARCH_CAPABILITIES\0" "10b IA32_FLUSH_CMD\0" "11e BBL_CR_CTL3\0" "122 IA32_TSX_CTRL\0"
+	"123 IA32_MCU_OPT_CTRL\0" "140 MISC_FEATURES_ENABLES\0" "174 IA32_SYSENTER_CS\0" "175 IA32_SYSENTER_ESP\0"
+	"176 IA32_SYSENTER_EIP\0" "179 IA32_MCG_CAP\0" "17a IA32_MCG_STATUS\0" "17b IA32_MCG_CTL\0"
+	"186+8 IA32_PERFEVTSEL#\0" "198 IA32_PERF_STATUS\0" "199 IA32_PERF_CTL\0" "19a IA32_CLOCK_MODULATION\0"
+	"19b IA32_THERM_INTERRUPT\0" "19c IA32_THERM_STATUS\0" "1a0 IA32_MISC_ENABLE\0" "1a4 MISC_FEATURE_CONTROL\0"
+	"1a6+2 OFFCORE_RSP_#\0" "1b0 IA32_ENERGY_PERF_BIAS\0" "1c4 IA32_XFD\0" "1c5 IA32_XFD_ERR\0" "1c8 LBR_SELECT\0"
+	"1c9 LASTBRANCH_TOS\0" "1cc+4 IA32_FRED_RSP#\0" "1d0 IA32_FRED_STKLVLS\0" "1d1 IA32_FRED_SSP1\0"
+	"1d2 IA32_FRED_SSP2\0" "1d3 IA32_FRED_SSP3\0" "1d4 IA32_FRED_CONFIG\0" "1d9 IA32_DEBUGCTL\0"
+	"1db IA32_LASTBRANCHFROMIP\0" "1dc IA32_LASTBRANCHTOIP\0" "1dd IA32_LASTINTFROMIP\0" "1de IA32_LASTINTTOIP\0"
+	"1fc IA32_POWER_CTL\0" "200+10/2 IA32_MTRR_PHYSBASE#\0" "201+10/2 IA32_MTRR_PHYSMASK#\0"
+	"250 IA32_MTRR_FIX64K_00000\0" "258 IA32_MTRR_FIX16K_80000\0" "259 IA32_MTRR_FIX16K_A0000\0"
+	"268 IA32_MTRR_FIX4K_C0000\0" "269 IA32_MTRR_FIX4K_C8000\0" "26a IA32_MTRR_FIX4K_D0000\0"
+	"26b IA32_MTRR_FIX4K_D8000\0" "26c IA32_MTRR_FIX4K_E0000\0" "26d IA32_MTRR_FIX4K_E8000\0"
+	"26e IA32_MTRR_FIX4K_F0000\0" "26f IA32_MTRR_FIX4K_F8000\0" "277 IA32_PAT\0" "280+32 IA32_MC#_CTL2\0"
+	"2ff IA32_MTRR_DEF_TYPE\0" "309+7 IA32_FIXED_CTR#\0" "345 IA32_PERF_CAPABILITIES\0" "38d IA32_FIXED_CTR_CTRL\0"
+	"38e IA32_PERF_GLOBAL_STATUS\0" "38f IA32_PERF_GLOBAL_CTRL\0" "390 IA32_PERF_GLOBAL_STATUS_RESET\0"
+	"391 IA32_PERF_GLOBAL_STATUS_SET\0" "392 IA32_PERF_GLOBAL_INUSE\0" "3f1 IA32_PEBS_ENABLE\0"
+	"3f2 PEBS_DATA_CFG\0" "3f6 PEBS_LD_LAT\0" "3f7 PEBS_FRONTEND\0" "400+32/4 IA32_MC#_CTL\0"
+	"401+32/4 IA32_MC#_STATUS\0" "402+32/4 IA32_MC#_ADDR\0" "403+32/4 IA32_MC#_MISC\0" "480 IA32_VMX_BASIC\0"
+	"481 IA32_VMX_PINBASED_CTLS\0" "482 IA32_VMX_PROCBASED_CTLS\0" "483 IA32_VMX_EXIT_CTLS\0"
+	"484 IA32_VMX_ENTRY_CTLS\0" "485 IA32_VMX_MISC\0" "486+2 IA32_VMX_CR0_FIXED#\0" "488+2 IA32_VMX_CR4_FIXED#\0"
+	"48a IA32_VMX_VMCS_ENUM\0" "48b IA32_VMX_PROCBASED_CTLS2\0" "48c IA32_VMX_EPT_VPID_CAP\0"
+	"48d IA32_VMX_TRUE_PINBASED_CTLS\0" "48e IA32_VMX_TRUE_PROCBASED_CTLS\0" "48f IA32_VMX_TRUE_EXIT_CTLS\0"
+	"490 IA32_VMX_TRUE_ENTRY_CTLS\0" "491 IA32_VMX_VMFUNC\0" "492 IA32_VMX_PROCBASED_CTLS3\0"
+	"493 IA32_VMX_EXIT_CTLS2\0" "4c1+8 IA32_A_PMC#\0" "4d0 IA32_MCG_EXT_CTL\0" "560 IA32_RTIT_OUTPUT_BASE\0"
+	"561 IA32_RTIT_OUTPUT_MASK_PTRS\0" "570 IA32_RTIT_CTL\0" "571 IA32_RTIT_STATUS\0" "572 IA32_RTIT_CR3_MATCH\0"
+	"580+4/2 IA32_RTIT_ADDR#_A\0" "581+4/2 IA32_RTIT_ADDR#_B\0" "600 IA32_DS_AREA\0" "606 RAPL_POWER_UNIT\0"
+	"680+32 LASTBRANCH_#_FROM_IP\0" "6a0 IA32_U_CET\0" "6a2 IA32_S_CET\0" "6a4+4 IA32_PL#_SSP\0"
+	"6a8 IA32_INTERRUPT_SSP_TABLE_ADDR\0" "6c0+32 LASTBRANCH_#_TO_IP\0" "6e0 IA32_TSC_DEADLINE\0" "6e1 IA32_PKRS\0"
+	"d90 IA32_BNDCFGS\0" "d93 IA32_PASID\0" "da0 IA32_XSS\0" "dc0+32 LBR_INFO_#\0" "1200+32 IA32_LBR_#_INFO\0"
+	"14ce IA32_LBR_CTL\0" "14cf IA32_LBR_DEPTH\0" "1500+32 IA32_LBR_#_FROM_IP\0" "1600+32 IA32_LBR_#_TO_IP\0"
 
-	MSR(0x40000000, "HV_GUEST_OS_ID"),
-	MSR(0x40000001, "HV_HYPERCALL"),
-	MSR(0x40000002, "HV_VP_INDEX", .reset_is_vcpu = true),
-	MSR(0x40000003, "HV_RESET"),
-	MSR(0x40000010, "HV_VP_RUNTIME"),
-	MSR(0x40000020, "HV_TIME_REF_COUNT"),
-	MSR(0x40000021, "HV_REFERENCE_TSC"),
-	MSR(0x40000022, "HV_TSC_FREQUENCY"),
-	MSR(0x40000023, "HV_APIC_FREQUENCY"),
-	MSR(0x40000070, "HV_EOI"),
-	MSR(0x40000071, "HV_ICR"),
-	MSR(0x40000072, "HV_TPR"),
-	MSR(0x40000073, "HV_VP_ASSIST_PAGE"),
-	MSR(0x40000080, "HV_SCONTROL"),
-	MSR(0x40000081, "HV_SVERSION"),
-	MSR(0x40000082, "HV_SIEFP"),
-	MSR(0x40000083, "HV_SIMP"),
-	MSR(0x40000084, "HV_EOM"),
-	MSR(0x400000f0, "HV_GUEST_IDLE"),
-	MSR(0x400000f1, "HV_SYNDBG_CONTROL"),
-	MSR(0x400000f2, "HV_SYNDBG_STATUS"),
-	MSR(0x400000f3, "HV_SYNDBG_SEND_BUFFER"),
-	MSR(0x400000f4, "HV_SYNDBG_RECV_BUFFER"),
-	MSR(0x400000f5, "HV_SYNDBG_PENDING_BUFFER"),
-	MSR(0x400000ff, "HV_SYNDBG_OPTIONS"),
-	MSR(0x40000105, "HV_CRASH_CTL"),
-	MSR(0x40000106, "HV_REENLIGHTENMENT_CONTROL"),
-	MSR(0x40000107, "HV_TSC_EMULATION_CONTROL"),
-	MSR(0x40000108, "HV_TSC_EMULATION_STATUS"),
-	MSR(0x40000118, "HV_TSC_INVARIANT_CONTROL"),
+	"40000000 HV_GUEST_OS_ID\0" "40000001 HV_HYPERCALL\0" "40000002 HV_VP_INDEX\0" "40000003 HV_RESET\0"
+	"40000010 HV_VP_RUNTIME\0" "40000020 HV_TIME_REF_COUNT\0" "40000021 HV_REFERENCE_TSC\0"
+	"40000022 HV_TSC_FREQUENCY\0" "40000023 HV_APIC_FREQUENCY\0" "40000070 HV_EOI\0" "40000071 HV_ICR\0"
+	"40000072 HV_TPR\0" "40000073 HV_VP_ASSIST_PAGE\0" "40000080 HV_SCONTROL\0" "40000081 HV_SVERSION\0"
+	"40000082 HV_SIEFP\0" "40000083 HV_SIMP\0" "40000084 HV_EOM\0" "40000090+16 HV_SINT#\0"
+	"400000b0+4/2 HV_STIMER#_CONFIG\0" "400000b1+4/2 HV_STIMER#_COUNT\0" "400000f0 HV_GUEST_IDLE\0"
+	"400000f1 HV_SYNDBG_CONTROL\0" "400000f2 HV_SYNDBG_STATUS\0" "400000f3 HV_SYNDBG_SEND_BUFFER\0"
+	"400000f4 HV_SYNDBG_RECV_BUFFER\0" "400000f5 HV_SYNDBG_PENDING_BUFFER\0" "400000ff HV_SYNDBG_OPTIONS\0"
+	"40000100+5 HV_CRASH_P#\0" "40000105 HV_CRASH_CTL\0" "40000106 HV_REENLIGHTENMENT_CONTROL\0"
+	"40000107 HV_TSC_EMULATION_CONTROL\0" "40000108 HV_TSC_EMULATION_STATUS\0"
+	"40000118 HV_TSC_INVARIANT_CONTROL\0"
 
-	MSR(0x4b564d00, "KVM_WALL_CLOCK_NEW"),
-	MSR(0x4b564d01, "KVM_SYSTEM_TIME_NEW", .bits = address_4_bits),
-	MSR(0x4b564d02, "KVM_ASYNC_PF_EN", .bits = async_pf_en_bits),
-	MSR(0x4b564d03, "KVM_STEAL_TIME", .bits = address_64_bits),
-	MSR(0x4b564d04, "KVM_PV_EOI_EN", .bits = address_4_bits),
-	MSR(0x4b564d05, "KVM_POLL_CONTROL", .reset = 1, .bits = enabled_bits),
-	MSR(0x4b564d06, "KVM_ASYNC_PF_INT", .bits = async_pf_int_bits),
-	MSR(0x4b564d07, "KVM_ASYNC_PF_ACK"),
-	MSR(0x4b564d08, "KVM_MIGRATION_CONTROL", .bits = enabled_bits),
+	"4b564d00 KVM_WALL_CLOCK_NEW\0" "4b564d01 KVM_SYSTEM_TIME_NEW\0" "4b564d02 KVM_ASYNC_PF_EN\0"
+	"4b564d03 KVM_STEAL_TIME\0" "4b564d04 KVM_PV_EOI_EN\0" "4b564d05 KVM_POLL_CONTROL\0"
+	"4b564d06 KVM_ASYNC_PF_INT\0" "4b564d07 KVM_ASYNC_PF_ACK\0" "4b564d08 KVM_MIGRATION_CONTROL\0"
 
-	MSR(0xc0000080, "IA32_EFER", .bits = efer_bits),
-	MSR(0xc0000081, "IA32_STAR"),
-	MSR(0xc0000082, "IA32_LSTAR"),
-	MSR(0xc0000083, "IA32_CSTAR"),
-	MSR(0xc0000084, "IA32_FMASK"),
-	MSR(0xc00000e7, "MPERF_RO"),
-	MSR(0xc00000e8, "APERF_RO"),
-	MSR(0xc00000e9, "IRPERF"),
-	MSR(0xc0000100, "IA32_FS_BASE"),
-	MSR(0xc0000101, "IA32_GS_BASE"),
-	MSR(0xc0000102, "IA32_KERNEL_GS_BASE"),
-	MSR(0xc0000103, "IA32_TSC_AUX"),
-	MSR(0xc0000104, "TSC_RATIO", .reset = 0x100000000), /* 1.0 (APM volume 2, 15.30.5) */
-	MSR(0xc000010e, "AMD_LBR_SELECT"),
-	MSR(0xc000010f, "DBG_EXTN_CFG"),
-	MSR(0xc0000300, "PERF_CNTR_GLOBAL_STATUS"),
-	MSR(0xc0000301, "PERF_CNTR_GLOBAL_CTL"),
-	MSR(0xc0000302, "PERF_CNTR_GLOBAL_STATUS_CLR"),
-	MSR(0xc0000303, "PERF_CNTR_GLOBAL_STATUS_SET"),
-	MSR(0xc0010010, "SYSCFG", .bits = syscfg_bits),
-	MSR(0xc0010015, "HWCR", .bits = hwcr_bits),
-	MSR(0xc001001a, "TOP_MEM"),
-	MSR(0xc001001d, "TOP_MEM2"),
-	MSR(0xc001001f, "NB_CFG"),
-	MSR(0xc0010020, "PATCH_LOADER"),
-	MSR(0xc0010055, "INT_PENDING_MSG"),
-	MSR(0xc0010058, "MMIO_CONFIG_BASE"),
-	MSR(0xc0010061, "PSTATE_CUR_LIMIT"),
-	MSR(0xc0010062, "PSTATE_CTL"),
-	MSR(0xc0010063, "PSTATE_STATUS"),
-	MSR(0xc0010111, "SMBASE"),
-	MSR(0xc0010112, "SMM_ADDR"),
-	MSR(0xc0010113, "SMM_MASK"),
-	MSR(0xc0010114, "VM_CR", .bits = vm_cr_bits),
-	MSR(0xc0010115, "VM_IGNNE"),
-	MSR(0xc0010117, "VM_HSAVE_PA"),
-	MSR(0xc001011b, "SVM_AVIC_DOORBELL"),
-	MSR(0xc001011e, "VM_PAGE_FLUSH"),
-	MSR(0xc001011f, "VIRT_SPEC_CTRL", .bits = virt_spec_ctrl_bits),
-	MSR(0xc0010130, "GHCB"),
-	MSR(0xc0010131, "SEV_STATUS"),
-	MSR(0xc0010140, "OSVW_ID_LENGTH"),
-	MSR(0xc0010141, "OSVW_STATUS"),
-	MSR(0xc0011020, "LS_CFG"),
-	MSR(0xc0011021, "IC_CFG"),
-	MSR(0xc0011022, "DC_CFG"),
-	MSR(0xc0011023, "BU_CFG"),
-	MSR(0xc0011029, "DE_CFG", .bits = de_cfg_bits),
-	MSR(0xc001102a, "BU_CFG2"),
+	"c0000080 IA32_EFER\0" "c0000081 IA32_STAR\0" "c0000082 IA32_LSTAR\0" "c0000083 IA32_CSTAR\0"
+	"c0000084 IA32_FMASK\0" "c00000e7 MPERF_RO\0" "c00000e8 APERF_RO\0" "c00000e9 IRPERF\0"
+	"c0000100 IA32_FS_BASE\0" "c0000101 IA32_GS_BASE\0" "c0000102 IA32_KERNEL_GS_BASE\0" "c0000103 IA32_TSC_AUX\0"
+	"c0000104 TSC_RATIO\0" "c000010e AMD_LBR_SELECT\0" "c000010f DBG_EXTN_CFG\0"
+	"c0000300 PERF_CNTR_GLOBAL_STATUS\0" "c0000301 PERF_CNTR_GLOBAL_CTL\0" "c0000302 PERF_CNTR_GLOBAL_STATUS_CLR\0"
+	"c0000303 PERF_CNTR_GLOBAL_STATUS_SET\0" "c0010000+4 PERF_LEGACY_CTL#\0" "c0010004+4 PERF_LEGACY_CTR#\0"
+	"c0010010 SYSCFG\0" "c0010015 HWCR\0" "c001001a TOP_MEM\0" "c001001d TOP_MEM2\0" "c001001f NB_CFG\0"
+	"c0010020 PATCH_LOADER\0" "c0010055 INT_PENDING_MSG\0" "c0010058 MMIO_CONFIG_BASE\0"
+	"c0010061 PSTATE_CUR_LIMIT\0" "c0010062 PSTATE_CTL\0" "c0010063 PSTATE_STATUS\0" "c0010064+8 PSTATE_DEF#\0"
+	"c0010111 SMBASE\0" "c0010112 SMM_ADDR\0" "c0010113 SMM_MASK\0" "c0010114 VM_CR\0" "c0010115 VM_IGNNE\0"
+	"c0010117 VM_HSAVE_PA\0" "c001011b SVM_AVIC_DOORBELL\0" "c001011e VM_PAGE_FLUSH\0" "c001011f VIRT_SPEC_CTRL\0"
+	"c0010130 GHCB\0" "c0010131 SEV_STATUS\0" "c0010140 OSVW_ID_LENGTH\0" "c0010141 OSVW_STATUS\0"
+	"c0010200+6/2 PERF_CTL#\0" "c0010201+6/2 PERF_CTR#\0" "c0010300+16/2 AMD_LBR_FROM#\0"
+	"c0010301+16/2 AMD_LBR_TO#\0" "c0011020 LS_CFG\0" "c0011021 IC_CFG\0" "c0011022 DC_CFG\0" "c0011023 BU_CFG\0"
+	"c0011029 DE_CFG\0" "c001102a BU_CFG2\0";
 
-	SYNTHETIC(KVM_REG_GUEST_SSP, "GUEST_SSP"),
-};
-#undef SYNTHETIC
-#undef MSR
+/* KVM's own. */
+static const char *const synthetic_names[] = { [KVM_REG_GUEST_SSP] = "GUEST_SSP" };
 
-/* Registers that differ only in a number: member n of a family is MSR first + n * step, its name prefix n suffix. */
-static const struct family {
-	uint32_t first, step, count;
-	const char *prefix, *suffix;
-} families[] = {
-	{ 0x8c, 1, 4, "IA32_SGXLEPUBKEYHASH", "" },
-	{ 0xc1, 1, 8, "IA32_PMC", "" },
-	{ 0x186, 1, 8, "IA32_PERFEVTSEL", "" },
-	{ 0x200, 2, 10, "IA32_MTRR_PHYSBASE", "" },
-	{ 0x201, 2, 10, "IA32_MTRR_PHYSMASK", "" },
-	{ 0x280, 1, 32, "IA32_MC", "_CTL2" },
-	{ 0x309, 1, 7, "IA32_FIXED_CTR", "" },
-	{ 0x400, 4, 32, "IA32_MC", "_CTL" },
-	{ 0x401, 4, 32, "IA32_MC", "_STATUS" },
-	{ 0x402, 4, 32, "IA32_MC", "_ADDR" },
-	{ 0x403, 4, 32, "IA32_MC", "_MISC" },
-	{ 0x4c1, 1, 8, "IA32_A_PMC", "" },
-	{ 0x580, 2, 4, "IA32_RTIT_ADDR", "_A" },
-	{ 0x581, 2, 4, "IA32_RTIT_ADDR", "_B" },
-	{ 0x680, 1, 32, "LASTBRANCH_", "_FROM_IP" },
-	{ 0x6c0, 1, 32, "LASTBRANCH_", "_TO_IP" },
-	{ 0xdc0, 1, 32, "LBR_INFO_", "" },
-	{ 0x1200, 1, 32, "IA32_LBR_", "_INFO" },
-	{ 0x1500, 1, 32, "IA32_LBR_", "_FROM_IP" },
-	{ 0x1600, 1, 32, "IA32_LBR_", "_TO_IP" },
-	{ 0x40000090, 1, 16, "HV_SINT", "" },
-	{ 0x400000b0, 2, 4, "HV_STIMER", "_CONFIG" },
-	{ 0x400000b1, 2, 4, "HV_STIMER", "_COUNT" },
-	{ 0x40000100, 1, 5, "HV_CRASH_P", "" },
-	{ 0xc0010000, 1, 4, "PERF_LEGACY_CTL", "" },
-	{ 0xc0010004, 1, 4, "PERF_LEGACY_CTR", "" },
-	{ 0xc0010064, 1, 8, "PSTATE_DEF", "" },
-	{ 0xc0010200, 2, 6, "PERF_CTL", "" },
-	{ 0xc0010201, 2, 6, "PERF_CTR", "" },
-	{ 0xc0010300, 2, 16, "AMD_LBR_FROM", "" },
-	{ 0xc0010301, 2, 16, "AMD_LBR_TO", "" },
+static const struct kvm_reg_info infos[] = {
+	{ 0x12, .bits = address_4_bits },
+	{ 0x1b, .bits = apic_base_bits },
+	{ 0x3a, .bits = feature_control_bits },
+	{ 0x48, .bits = spec_ctrl_bits },
+	{ 0x9e, .reset = 0x30000 }, /* IA32_SMBASE */
+	{ 0xce, .bits = platform_info_bits },
+	{ 0xe1, .bits = umwait_control_bits },
+	{ 0xfe, .bits = mtrrcap_bits },
+	{ 0x10a, .bits = arch_capabilities_bits },
+	{ 0x122, .bits = tsx_ctrl_bits },
+	{ 0x140, .bits = misc_features_bits },
+	{ 0x179, .bits = mcg_cap_bits },
+	{ 0x17a, .bits = mcg_status_bits },
+	{ 0x1a0, .bits = misc_enable_bits },
+	{ 0x1c4, .bits = xcr0_bits },
+	{ 0x1c5, .bits = xcr0_bits },
+	{ 0x1d9, .bits = debugctl_bits },
+	{ 0x277, .reset = 0x0007040600070406, .bits = pat_bits },
+	{ 0x2ff, .bits = mtrr_def_type_bits },
+	{ 0x486, .bits = cr0_bits },
+	{ 0x487, .bits = cr0_bits },
+	{ 0x488, .bits = cr4_bits },
+	{ 0x489, .bits = cr4_bits },
+	{ 0x6a0, .bits = cet_bits },
+	{ 0x6a2, .bits = cet_bits },
+	{ 0xd90, .bits = bndcfgs_bits },
+	{ 0xda0, .bits = xss_bits },
+	{ 0x40000002, .reset_is_vcpu = true }, /* HV_VP_INDEX */
+	{ 0x4b564d01, .bits = address_4_bits },
+	{ 0x4b564d02, .bits = async_pf_en_bits },
+	{ 0x4b564d03, .bits = address_64_bits },
+	{ 0x4b564d04, .bits = address_4_bits },
+	{ 0x4b564d05, .reset = 1, .bits = enabled_bits },
+	{ 0x4b564d06, .bits = async_pf_int_bits },
+	{ 0x4b564d08, .bits = enabled_bits },
+	{ 0xc0000080, .bits = efer_bits },
+	{ 0xc0000104, .reset = 0x100000000 }, /* TSC_RATIO: 1.0 (APM volume 2, 15.30.5) */
+	{ 0xc0010010, .bits = syscfg_bits },
+	{ 0xc0010015, .bits = hwcr_bits },
+	{ 0xc0010114, .bits = vm_cr_bits },
+	{ 0xc001011f, .bits = virt_spec_ctrl_bits },
+	{ 0xc0011029, .bits = de_cfg_bits },
 };
 /* clang-format on */
 
@@ -402,35 +252,53 @@ static const struct family {
 #define MSR_PREFIX       "MSR_"
 #define SYNTHETIC_PREFIX "SYNTHETIC_"
 
-const struct kvm_reg_info *kvm_reg_table(size_t *ret_nr)
-{
-	*ret_nr = ARRAY_SIZE(table);
-	return table;
-}
-
-static int compare_ids(const void *key, const void *row)
-{
-	uint64_t id = *(const uint64_t *)key, other = ((const struct kvm_reg_info *)row)->id;
-	return id < other ? -1 : id > other;
-}
-
 const struct kvm_reg_info *kvm_reg_info(uint64_t id)
 {
-	return bsearch(&id, table, ARRAY_SIZE(table), sizeof(table[0]), compare_ids);
+	for (size_t i = 0; i < ARRAY_SIZE(infos) && kvm_reg_is_msr(id); i++)
+		if (infos[i].msr == kvm_reg_index(id))
+			return &infos[i];
+	return NULL;
 }
 
-static void name_member(const struct family *family, uint32_t number, char ret[KVM_REG_NAME_MAX])
+/* An entry of msr_names. */
+struct named {
+	uint32_t first, count, step;
+	const char *name;
+};
+
+static bool next_named(const char **list, struct named *ret)
 {
-	snprintf(ret, KVM_REG_NAME_MAX, "%s%" PRIu32 "%s", family->prefix, number, family->suffix);
+	char *at;
+	if (**list == '\0')
+		return false;
+	*ret = (struct named){ .first = (uint32_t)strtoul(*list, &at, 16), .count = 1, .step = 1 };
+	if (*at == '+')
+		ret->count = (uint32_t)strtoul(at + 1, &at, 10);
+	if (*at == '/')
+		ret->step = (uint32_t)strtoul(at + 1, &at, 10);
+	ret->name = at + 1;
+	*list = ret->name + strlen(ret->name) + 1;
+	return true;
 }
 
-static bool name_by_family(uint32_t index, char ret[KVM_REG_NAME_MAX])
+static void name_member(const struct named *named, uint32_t number, char ret[KVM_REG_NAME_MAX])
 {
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		const struct family *family = &families[i];
-		uint32_t distance = index - family->first;
-		if (index >= family->first && distance % family->step == 0 && distance / family->step < family->count) {
-			name_member(family, distance / family->step, ret);
+	int prefix = (int)strcspn(named->name, "#");
+	if (named->name[prefix] == '\0')
+		snprintf(ret, KVM_REG_NAME_MAX, "%s", named->name);
+	else
+		snprintf(ret, KVM_REG_NAME_MAX, "%.*s%" PRIu32 "%s", prefix, named->name, number,
+			 named->name + prefix + 1);
+}
+
+static bool name_msr(uint32_t index, char ret[KVM_REG_NAME_MAX])
+{
+	const char *list = msr_names;
+	struct named named;
+	while (next_named(&list, &named)) {
+		uint32_t distance = index - named.first;
+		if (index >= named.first && distance % named.step == 0 && distance / named.step < named.count) {
+			name_member(&named, distance / named.step, ret);
 			return true;
 		}
 	}
@@ -439,32 +307,42 @@ static bool name_by_family(uint32_t index, char ret[KVM_REG_NAME_MAX])
 
 void kvm_reg_name(uint64_t id, char ret[KVM_REG_NAME_MAX])
 {
-	const struct kvm_reg_info *info = kvm_reg_info(id);
-	if (info != NULL)
-		snprintf(ret, KVM_REG_NAME_MAX, "%s", info->name);
-	else if (kvm_reg_is_msr(id) && name_by_family(kvm_reg_index(id), ret))
+	uint32_t index = kvm_reg_index(id);
+	if (kvm_reg_is_msr(id) && name_msr(index, ret))
 		return;
-	else if (kvm_reg_is_msr(id))
-		snprintf(ret, KVM_REG_NAME_MAX, MSR_PREFIX "0x%08" PRIx32, kvm_reg_index(id));
+	if (kvm_reg_is_msr(id))
+		snprintf(ret, KVM_REG_NAME_MAX, MSR_PREFIX "0x%08" PRIx32, index);
+	else if (kvm_reg_is_synthetic(id) && index < ARRAY_SIZE(synthetic_names))
+		snprintf(ret, KVM_REG_NAME_MAX, "%s", synthetic_names[index]);
 	else if (kvm_reg_is_synthetic(id))
-		snprintf(ret, KVM_REG_NAME_MAX, SYNTHETIC_PREFIX "0x%08" PRIx32, kvm_reg_index(id));
+		snprintf(ret, KVM_REG_NAME_MAX, SYNTHETIC_PREFIX "0x%08" PRIx32, index);
 	else
 		snprintf(ret, KVM_REG_NAME_MAX, "0x%016" PRIx64, id);
 }
 
-static bool parse_family(const char *name, uint64_t *ret_id)
+static bool parse_msr(const char *name, uint64_t *ret_id)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		const struct family *family = &families[i];
-		if (strncasecmp(name, family->prefix, strlen(family->prefix)) != 0)
-			continue;
-		for (uint32_t number = 0; number < family->count; number++) {
-			char member[KVM_REG_NAME_MAX];
-			name_member(family, number, member);
+	const char *list = msr_names;
+	struct named named;
+	char member[KVM_REG_NAME_MAX];
+	while (next_named(&list, &named)) {
+		for (uint32_t number = 0; number < named.count; number++) {
+			name_member(&named, number, member);
 			if (strcasecmp(name, member) == 0) {
-				*ret_id = KVM_X86_REG_MSR(family->first + number * family->step);
+				*ret_id = KVM_X86_REG_MSR(named.first + number * named.step);
 				return true;
 			}
+		}
+	}
+	return false;
+}
+
+static bool parse_synthetic(const char *name, uint64_t *ret_id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(synthetic_names); i++) {
+		if (strcasecmp(name, synthetic_names[i]) == 0) {
+			*ret_id = KVM_X86_REG_SYNTHETIC_MSR(i);
+			return true;
 		}
 	}
 	return false;
@@ -506,11 +384,5 @@ static bool parse_unnamed(const char *name, uint64_t *ret_id)
 
 bool kvm_reg_parse(const char *name, uint64_t *ret_id)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (strcasecmp(name, table[i].name) == 0) {
-			*ret_id = table[i].id;
-			return true;
-		}
-	}
-	return parse_family(name, ret_id) || parse_unnamed(name, ret_id);
+	return parse_msr(name, ret_id) || parse_synthetic(name, ret_id) || parse_unnamed(name, ret_id);
 }
