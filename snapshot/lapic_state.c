@@ -17,32 +17,34 @@
 
 /* clang-format off */
 
-#define REGISTER(name, at, ...) FIELD_AT(name, at, 4, __VA_ARGS__), FIELD_PAD_AT(name ".pad", (at) + 4, STRIDE - 4)
-#define REGISTERS_8(name, at)                                                                                          \
-	REGISTER(name "[0]", (at)), REGISTER(name "[1]", (at) + STRIDE),                                               \
-	REGISTER(name "[2]", (at) + 2 * STRIDE), REGISTER(name "[3]", (at) + 3 * STRIDE),                              \
-	REGISTER(name "[4]", (at) + 4 * STRIDE), REGISTER(name "[5]", (at) + 5 * STRIDE),                              \
-	REGISTER(name "[6]", (at) + 6 * STRIDE), REGISTER(name "[7]", (at) + 7 * STRIDE)
+static const struct field register_fields[] = { FIELD_AT("", 0, 4), FIELD_PAD_AT("pad", 4, STRIDE - 4) };
+static const struct schema register_schema = SCHEMA("lapic_register", STRIDE, register_fields);
+
+#define REGISTERS(title, at, nr)                                                                                       \
+	{ .name = (title), .offset = (at), .size = STRIDE, .count = (nr), .is_struct = true, .sub = &register_schema }
+#define REGISTER(name, at) REGISTERS(name, at, 1)
+/* One of which there is more to say. */
+#define REGISTER_OF(name, at, ...) FIELD_AT(name, at, 4, __VA_ARGS__), FIELD_PAD_AT(name ".pad", (at) + 4, STRIDE - 4)
 
 static const struct field lapic_fields[] = {
 	FIELD_PAD_AT("reserved_000", 0x000, 0x20),
 	REGISTER("ID", 0x020),
-	REGISTER("VERSION", 0x030, .bits = lapic_version_bits),
+	REGISTER_OF("VERSION", 0x030, .bits = lapic_version_bits),
 	FIELD_PAD_AT("reserved_040", 0x040, 0x40),
 	REGISTER("TPR", 0x080),
 	REGISTER("APR", 0x090),
-	REGISTER("PPR", 0x0a0, .rule = FIELD_VOLATILE, .why = "KVM computes it from TPR and ISR"),
+	REGISTER_OF("PPR", 0x0a0, .rule = FIELD_VOLATILE, .why = "KVM computes it from TPR and ISR"),
 	REGISTER("EOI", 0x0b0),
 	REGISTER("RRD", 0x0c0),
 	REGISTER("LDR", 0x0d0),
 	REGISTER("DFR", 0x0e0),
-	REGISTER("SVR", 0x0f0, .bits = lapic_svr_bits),
-	REGISTERS_8("ISR", 0x100),
-	REGISTERS_8("TMR", 0x180),
-	REGISTERS_8("IRR", 0x200),
+	REGISTER_OF("SVR", 0x0f0, .bits = lapic_svr_bits),
+	REGISTERS("ISR", 0x100, 8),
+	REGISTERS("TMR", 0x180, 8),
+	REGISTERS("IRR", 0x200, 8),
 	REGISTER("ESR", 0x280),
 	FIELD_PAD_AT("reserved_290", 0x290, 0x60),
-	REGISTER("LVT_CMCI", 0x2f0, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVT_CMCI", 0x2f0, .bits = lapic_lvt_bits),
 	/*
 	 * In x2APIC mode ICR is one register of 64 bits.  KVM shows its upper half in ICR2 always and takes it from there;
 	 * kernels that keep it whole show the upper half here too, those that keep it split (Linux 6.12 on AMD) do not.
@@ -51,14 +53,14 @@ static const struct field lapic_fields[] = {
 	FIELD_AT("ICR.upper", 0x304, 4, .rule = FIELD_VOLATILE, .why = "some kernels repeat ICR2 here in x2APIC mode"),
 	FIELD_PAD_AT("ICR.pad", 0x308, 8),
 	REGISTER("ICR2", 0x310),
-	REGISTER("LVTT", 0x320, .bits = lapic_lvt_bits),
-	REGISTER("LVT_THERMAL", 0x330, .bits = lapic_lvt_bits),
-	REGISTER("LVT_PMC", 0x340, .bits = lapic_lvt_bits),
-	REGISTER("LVT0", 0x350, .bits = lapic_lvt_bits),
-	REGISTER("LVT1", 0x360, .bits = lapic_lvt_bits),
-	REGISTER("LVT_ERROR", 0x370, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVTT", 0x320, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVT_THERMAL", 0x330, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVT_PMC", 0x340, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVT0", 0x350, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVT1", 0x360, .bits = lapic_lvt_bits),
+	REGISTER_OF("LVT_ERROR", 0x370, .bits = lapic_lvt_bits),
 	REGISTER("TMICT", 0x380),
-	REGISTER("TMCCT", 0x390, .rule = FIELD_VOLATILE, .why = "it counts down while the machine runs"),
+	REGISTER_OF("TMCCT", 0x390, .rule = FIELD_VOLATILE, .why = "it counts down while the machine runs"),
 	FIELD_PAD_AT("reserved_3a0", 0x3a0, 0x40),
 	REGISTER("TDCR", 0x3e0),
 	REGISTER("SELF_IPI", 0x3f0),

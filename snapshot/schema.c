@@ -17,7 +17,7 @@ struct walk {
 /* Appends one element's name to the name of what it stands in. */
 static void name_element(const struct field *field, uint32_t index, const char *outer, char ret[SCHEMA_NAME_MAX])
 {
-	const char *dot = outer[0] != '\0' ? "." : "";
+	const char *dot = outer[0] != '\0' && field->name[0] != '\0' ? "." : "";
 	if (field->count > 1)
 		snprintf(ret, SCHEMA_NAME_MAX, "%s%s%s[%u]", outer, dot, field->name, index);
 	else

@@ -24,8 +24,8 @@ struct schema;
 
 /* One member of a struct: count elements of size bytes each.  There are hundreds of these rows. */
 struct field {
-	const char *name;
-	const char *why; /* FIELD_VOLATILE: the reason */
+	const char *name; /* "": what it stands in has the name */
+	const char *why;  /* FIELD_VOLATILE: the reason */
 	union {
 		const struct schema *sub; /* elements are structs: their schema, of the same size */
 		const char *bits;         /* others may be bit fields: their names (kvm_reg_bits_next()), or NULL */

@@ -66,7 +66,7 @@ static void print_field(const struct field *field, struct queue *queue)
 {
 	if (field->rule == FIELD_PADDING)
 		return;
-	printf("    0x%03x  %s", field->offset, field->name);
+	printf("    0x%03x  %s", field->offset, field->name[0] != '\0' ? field->name : "(its value)");
 	if (field->count > 1)
 		printf("[%u]", field->count);
 	printf(": ");
