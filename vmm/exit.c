@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,31 +54,46 @@ static void append_bytes(const struct vcpu *vcpu, uint64_t linear, char *text, s
 	append(text, size, used, shown == 0 ? " none, no memory is mapped there\n" : "\n");
 }
 
+struct registers {
+	struct kvm_regs general;
+	struct kvm_sregs special;
+};
+
+/* clang-format off */
+#define GENERAL(name) { #name, offsetof(struct registers, general.name) }
+#define SPECIAL(name) { #name, offsetof(struct registers, special.name) }
+
+/* As they are shown; all are of 8 bytes. */
+static const struct {
+	char name[7];
+	uint16_t offset;
+} shown[] = {
+	GENERAL(rax), GENERAL(rbx), GENERAL(rcx), GENERAL(rdx), GENERAL(rsi),    GENERAL(rdi), GENERAL(rbp), GENERAL(rsp),
+	GENERAL(r8),  GENERAL(r9),  GENERAL(r10), GENERAL(r11), GENERAL(r12),    GENERAL(r13), GENERAL(r14), GENERAL(r15),
+	GENERAL(rip), GENERAL(rflags), SPECIAL(cr0), SPECIAL(cr2), SPECIAL(cr3), SPECIAL(cr4), SPECIAL(efer),
+};
+
+/* clang-format on */
+
 void exit_describe(const struct vcpu *vcpu, char *ret, size_t size)
 {
-	struct kvm_regs r;
-	struct kvm_sregs s;
+	struct registers now;
+	const struct kvm_sregs *s = &now.special;
 	size_t used = 0;
 	ret[0] = '\0';
-	if (kvm_call(vcpu->fd, KVM_GET_REGS, &r) < 0 || kvm_call(vcpu->fd, KVM_GET_SREGS, &s) < 0) {
+	if (kvm_call(vcpu->fd, KVM_GET_REGS, &now.general) < 0 || kvm_call(vcpu->fd, KVM_GET_SREGS, &now.special) < 0) {
 		append(ret, size, &used, "its registers cannot be read");
 		return;
 	}
-	append(ret, size, &used, "%s, CS:RIP %04x:%" PRIx64 ", ", mode_name(&s), s.cs.selector, (uint64_t)r.rip);
-	append_bytes(vcpu, (s.efer & EFER_LMA) != 0 && s.cs.l != 0 ? r.rip : s.cs.base + r.rip, ret, size, &used);
-	const struct {
-		const char *name;
+	uint64_t rip = now.general.rip;
+	append(ret, size, &used, "%s, CS:RIP %04x:%" PRIx64 ", ", mode_name(s), s->cs.selector, rip);
+	append_bytes(vcpu, (s->efer & EFER_LMA) != 0 && s->cs.l != 0 ? rip : s->cs.base + rip, ret, size, &used);
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
 		uint64_t value;
-	} rows[] = {
-		{ "rax", r.rax }, { "rbx", r.rbx }, { "rcx", r.rcx },       { "rdx", r.rdx },        { "rsi", r.rsi },
-		{ "rdi", r.rdi }, { "rbp", r.rbp }, { "rsp", r.rsp },       { "r8", r.r8 },          { "r9", r.r9 },
-		{ "r10", r.r10 }, { "r11", r.r11 }, { "r12", r.r12 },       { "r13", r.r13 },        { "r14", r.r14 },
-		{ "r15", r.r15 }, { "rip", r.rip }, { "rflags", r.rflags }, { "cr0", s.cr0 },        { "cr2", s.cr2 },
-		{ "cr3", s.cr3 }, { "cr4", s.cr4 }, { "efer", s.efer },     { "ss", s.ss.selector },
-	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		append(ret, size, &used, "%s%s=%" PRIx64, i % 8 == 0 ? (i == 0 ? "" : "\n") : " ", rows[i].name,
-		       rows[i].value);
+		memcpy(&value, (const uint8_t *)&now + shown[i].offset, sizeof(value));
+		append(ret, size, &used, "%s=%" PRIx64 "%c", shown[i].name, value, i % 8 == 7 ? '\n' : ' ');
+	}
+	append(ret, size, &used, "ss=%x", s->ss.selector);
 }
 
 /* file, or the one below it that has shrunk. */
