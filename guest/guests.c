@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coder.h"
 #include "images.h"
 
 #define NEEDS_LAPIC                                                                                                    \
@@ -50,42 +51,32 @@ const struct guest *guest_find(const char *name)
 	return NULL;
 }
 
-static size_t take_length(const uint8_t **at, unsigned start)
+/* Undoes pack.c.  No repetition goes over the end of an image. */
+static void unpack(uint8_t *to, const uint8_t *end)
 {
-	size_t length = start;
-	for (unsigned more = start == IMAGES_LONG ? 255 : 0; more == 255; length += more)
-		more = *(*at)++;
-	return length;
-}
-
-/* Undoes pack.c. */
-static void unpack(const uint8_t *at, uint8_t *to, const uint8_t *end)
-{
-	for (;;) {
-		unsigned token = *at++;
-		size_t nr = take_length(&at, token >> 4);
-		memcpy(to, at, nr);
-		to += nr;
-		at += nr;
-		if (to == end)
-			return;
-		const uint8_t *from = to - (at[0] | at[1] << 8);
-		at += 2;
-		/* It may overlap what it makes. */
-		for (nr = take_length(&at, token & 15) + IMAGES_MATCH_MIN; nr > 0; nr--)
-			*to++ = *from++;
+	struct coder coder;
+	struct coder_step step = { 0 };
+	coder_unpack(&coder, images_packed);
+	while (to < end) {
+		coder_take(&coder, &step);
+		if (step.length == 1)
+			*to++ = step.byte;
+		else /* it may overlap what it makes */
+			for (; step.length > 0; step.length--, to++)
+				*to = *(to - step.distance);
 	}
 }
 
 bool guest_image(const struct guest *guest, struct buffer *ret)
 {
 	const struct image_place *place = image_places;
-	uint8_t *all = malloc(images_size);
-	if (all == NULL)
-		return false;
-	unpack(images_packed, all, all + images_size);
 	while (strcmp(place->name, guest->image) != 0)
 		place++;
+	size_t size = place->offset + place->size;
+	uint8_t *all = malloc(size);
+	if (all == NULL)
+		return false;
+	unpack(all, all + size);
 	bool is_there = buffer_append(ret, all + place->offset, place->size) != NULL;
 	free(all);
 	return is_there;

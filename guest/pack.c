@@ -3,98 +3,78 @@
  *
  *   guest_pack images.c NAME=FILE...
  */
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "coder.h"
 #include "images.h"
 
-#define SIZE_MAX_ALL 0xffff /* so every match is in reach of the format's 16 bits */
-#define HASHES       4096
-#define TAIL         12 /* the format wants no match to begin in the last bytes, and the last five to be literals */
-#define TAIL_LITERAL 5
+#define SIZE_MAX_ALL 0xffff /* so every distance is in reach of the coder's numbers */
+#define EVERY_LENGTH 20     /* shorter repetitions than the longest one are tried up to this length */
+#define BYTE_COST    7      /* about what a step costs, in bits; and a repetition without its numbers */
+#define REPEAT_COST  8
 
 static uint8_t bytes[SIZE_MAX_ALL];
 static size_t size;
+static size_t ends[SIZE_MAX_ALL]; /* of the image that a byte is of */
 
-static int last[HASHES], before[SIZE_MAX_ALL]; /* places of like hash, plus 1 */
+/* The cheapest way from each byte to the end: its first step, and what it all costs. */
+static struct coder_step steps[SIZE_MAX_ALL];
+static unsigned costs[SIZE_MAX_ALL + 1];
 
-static unsigned hash_at(size_t at)
+static uint8_t packed[2 * SIZE_MAX_ALL];
+
+static unsigned bits_of(size_t number)
 {
-	uint32_t word;
-	memcpy(&word, bytes + at, sizeof(word));
-	return word * 2654435761u >> 20;
+	unsigned nr = 0;
+	while (number >> nr > 1)
+		nr++;
+	return nr;
 }
 
-static void put_byte(unsigned byte)
+static void try_step(size_t at, struct coder_step step, unsigned cost)
 {
-	static unsigned nr;
-	printf("%s%u,", nr++ % 24 == 0 ? "\n\t" : "", byte);
-}
-
-static void put_length(size_t length)
-{
-	if (length < IMAGES_LONG)
+	cost += costs[at + step.length];
+	if (cost >= costs[at])
 		return;
-	for (length -= IMAGES_LONG; length >= 255; length -= 255)
-		put_byte(255);
-	put_byte((unsigned)length);
+	costs[at] = cost;
+	steps[at] = step;
 }
 
-/* Literals, and then a match of so many bytes, so far back; 0: none. */
-static void put_sequence(const uint8_t *literals, size_t nr, size_t match, size_t distance)
+/* The repetitions of what stands at from.  None goes over an image's end. */
+static void try_repeats(size_t at, size_t from)
 {
-	size_t more = match > 0 ? match - IMAGES_MATCH_MIN : 0;
-	put_byte((unsigned)((nr < IMAGES_LONG ? nr : IMAGES_LONG) << 4 | (more < IMAGES_LONG ? more : IMAGES_LONG)));
-	put_length(nr);
-	for (size_t i = 0; i < nr; i++)
-		put_byte(literals[i]);
-	if (match == 0)
-		return;
-	put_byte((unsigned)distance & 255);
-	put_byte((unsigned)distance >> 8);
-	put_length(more);
+	size_t length = 0;
+	while (at + length < ends[at] && bytes[from + length] == bytes[at + length])
+		length++;
+	for (size_t n = length; n >= CODER_REPEAT_MIN; n = n > EVERY_LENGTH ? EVERY_LENGTH : n - 1)
+		try_step(at, (struct coder_step){ .length = (uint32_t)n, .distance = (uint32_t)(at - from) },
+			 REPEAT_COST + bits_of(at - from) + bits_of(n - 1));
 }
 
-/* The longest match for what begins here. */
-static size_t find_match(size_t at, size_t *ret_distance)
+static void find_steps(void)
 {
-	size_t best = 0;
-	for (int place = last[hash_at(at)]; place > 0; place = before[place - 1]) {
-		size_t from = (size_t)place - 1, length = 0;
-		while (at + length < size - TAIL_LITERAL && bytes[from + length] == bytes[at + length])
-			length++;
-		if (length > best) {
-			best = length;
-			*ret_distance = at - from;
-		}
+	for (size_t at = size; at-- > 0;) {
+		costs[at] = UINT_MAX;
+		try_step(at, (struct coder_step){ .length = 1, .byte = bytes[at] }, BYTE_COST);
+		for (size_t from = at; from-- > 0;)
+			try_repeats(at, from);
 	}
-	return best;
-}
-
-static void note(size_t at)
-{
-	unsigned hash = hash_at(at);
-	before[at] = last[hash];
-	last[hash] = (int)at + 1;
 }
 
 static void pack(void)
 {
-	size_t start = 0, at = 0, distance = 0;
-	while (at + TAIL < size) {
-		size_t match = find_match(at, &distance);
-		if (match < IMAGES_MATCH_MIN) {
-			note(at++);
-			continue;
-		}
-		put_sequence(bytes + start, at - start, match, distance);
-		for (size_t end = at + match; at < end; at++)
-			note(at);
-		start = at;
-	}
-	put_sequence(bytes + start, size - start, 0, 0);
+	struct coder coder;
+	find_steps();
+	coder_pack(&coder, packed);
+	for (size_t at = 0; at < size; at += steps[at].length)
+		coder_take(&coder, &steps[at]);
+	coder_end(&coder);
+	for (const uint8_t *at = packed; at < coder.to; at++)
+		printf("%s%u,", (at - packed) % 24 == 0 ? "\n\t" : "", *at);
 }
 
 static bool add_file(const char *path, size_t *ret_size)
@@ -105,6 +85,8 @@ static bool add_file(const char *path, size_t *ret_size)
 	*ret_size = fread(bytes + size, 1, sizeof(bytes) - size, file);
 	bool is_whole = fgetc(file) == EOF && ferror(file) == 0;
 	fclose(file);
+	for (size_t at = size; at < size + *ret_size; at++)
+		ends[at] = size + *ret_size;
 	size += *ret_size;
 	return is_whole;
 }
@@ -126,7 +108,7 @@ int main(int argc, char **argv)
 		}
 		printf("\t{ \"%.*s\", %zu, %zu },\n", (int)(path - argv[i]), argv[i], offset, length);
 	}
-	printf("\t{ \"\", 0, 0 }\n};\n\nconst uint32_t images_size = %zu;\nconst uint8_t images_packed[] = {", size);
+	printf("\t{ \"\", 0, 0 }\n};\n\nconst uint8_t images_packed[] = {");
 	pack();
 	printf("\n};\n");
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
