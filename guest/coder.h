@@ -1,7 +1,7 @@
 /*
- * How the guests' images are packed (images.h): as literals, and repetitions of what was there before, in bits that take
- * the less room the better they were foreseen.  A range coder, as LZMA has one: what is possible yet lies from low to
- * high, and a bit divides that by how probable it was; the leading bytes on which both ends agree are put out.
+ * How the guests' images are packed (images.h): as literals, and repetitions of what was there before, in bits that
+ * take the less room the better they were foreseen.  A range coder, as LZMA has one: what is possible yet lies from low
+ * to high, and a bit divides that by how probable it was; the leading bytes on which both ends agree are put out.
  * Packing and unpacking go through the same steps, in which a bit is either given or found, and learn alike from it.
  */
 #ifndef STASIS_GUEST_CODER_H

@@ -57,8 +57,6 @@ struct options {
 	uint64_t load, entry;
 	bool has_load, has_entry;
 	const char *command_line;
-	const char *modules[BOOT_MODULES_MAX];
-	unsigned nr_modules;
 
 	const char *snapshot;
 	struct trigger at;
@@ -80,6 +78,9 @@ struct options {
 
 	const char *const *arguments;
 	unsigned nr_arguments;
+
+	unsigned nr_modules;
+	const char *modules[BOOT_MODULES_MAX];
 };
 
 #define OPTIONS_MEM_DEFAULT             (128ull << 20)
