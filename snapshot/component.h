@@ -93,7 +93,7 @@ struct component {
 	int8_t save_rank; /* lower is read earlier: reading some things disturbs others */
 	const struct schema *schema;
 	/* A pair of ioctls that takes the schema's struct as it is; or ops. */
-	unsigned long get, set;
+	uint32_t get, set;
 	uint32_t select; /* the first word of get's argument: which of several the ioctl means */
 	const struct component_ops *ops;
 };

@@ -60,21 +60,22 @@ static const struct {
 /* The features of a baseline, each from its level on. */
 static const struct {
 	enum cpuid_baseline from;
-	const char *names[32]; /* NULL ends them */
+	const char *names; /* one behind the other, each with its zero; then an empty one */
 } features[] = {
 	/* x86-64 psABI, table 3.1, x86-64 (SCE is SYSCALL, OSFXSR is FXSR: CPUID has the processor's part). */
-	{ CPUID_X86_64_V1, { "CMOV", "CX8", "FPU", "FXSR", "MMX", "SYSCALL", "SSE", "SSE2" } },
+	{ CPUID_X86_64_V1, "CMOV\0" "CX8\0" "FPU\0" "FXSR\0" "MMX\0" "SYSCALL\0" "SSE\0" "SSE2\0" },
 	/* What every 64-bit processor has besides, and systems take for granted. */
-	{ CPUID_X86_64_V1, { "DE", "PSE", "TSC", "MSR", "PAE", "MCE", "APIC", "SEP", "MTRR", "PGE", "MCA", "PAT",
-			     "PSE36", "CLFLUSH", "NX", "LM" } },
+	{ CPUID_X86_64_V1, "DE\0" "PSE\0" "TSC\0" "MSR\0" "PAE\0" "MCE\0" "APIC\0" "SEP\0" "MTRR\0" "PGE\0"
+			   "MCA\0" "PAT\0" "PSE36\0" "CLFLUSH\0" "NX\0" "LM\0" },
 	/* What KVM emulates on every host. */
-	{ CPUID_X86_64_V1, { "HYPERVISOR", "X2APIC", "TSC_DEADLINE", "TSC_ADJUST", "ARAT", "KVM_CLOCKSOURCE",
-			     "KVM_CLOCKSOURCE2", "KVM_CLOCKSOURCE_STABLE", "KVM_NOP_IO_DELAY" } },
+	{ CPUID_X86_64_V1, "HYPERVISOR\0" "X2APIC\0" "TSC_DEADLINE\0" "TSC_ADJUST\0" "ARAT\0"
+			   "KVM_CLOCKSOURCE\0" "KVM_CLOCKSOURCE2\0" "KVM_CLOCKSOURCE_STABLE\0"
+			   "KVM_NOP_IO_DELAY\0" },
 	/* psABI, x86-64-v2. */
-	{ CPUID_X86_64_V2, { "CX16", "LAHF_LM", "POPCNT", "SSE3", "SSE4_1", "SSE4_2", "SSSE3" } },
+	{ CPUID_X86_64_V2, "CX16\0" "LAHF_LM\0" "POPCNT\0" "SSE3\0" "SSE4_1\0" "SSE4_2\0" "SSSE3\0" },
 	/* psABI, x86-64-v3; OSXSAVE, the system's part, follows CR4.  The state that AVX needs. */
-	{ CPUID_X86_64_V3, { "AVX", "AVX2", "BMI1", "BMI2", "F16C", "FMA", "LZCNT", "MOVBE", "XSAVE",
-			     "XFEATURE_X87", "XFEATURE_SSE", "XFEATURE_YMM" } },
+	{ CPUID_X86_64_V3, "AVX\0" "AVX2\0" "BMI1\0" "BMI2\0" "F16C\0" "FMA\0" "LZCNT\0" "MOVBE\0" "XSAVE\0"
+			   "XFEATURE_X87\0" "XFEATURE_SSE\0" "XFEATURE_YMM\0" },
 };
 /* clang-format on */
 
@@ -128,8 +129,9 @@ static void build(struct cpuid *ret, enum cpuid_baseline baseline, const struct 
 		if (leaves[i].from <= baseline)
 			ret->entries[ret->nent++] = leaves[i].entry;
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
-		for (const char *const *name = features[i].names; features[i].from <= baseline && *name != NULL; name++)
-			cpuid_change(ret, *name, true);
+		if (features[i].from <= baseline)
+			for (const char *name = features[i].names; *name != '\0'; name += strlen(name) + 1)
+				cpuid_change(ret, name, true);
 	set_vendor(ret, host);
 	set_brand(ret, baseline_names[baseline]);
 }

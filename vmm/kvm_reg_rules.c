@@ -23,6 +23,9 @@
 /* Flipped in a canonical address, bit 62 makes it non-canonical with 48 and with 57 bits. */
 #define NON_CANONICAL_BIT (1ull << 62)
 
+enum needs { ANY, WITH_SHSTK, WITHOUT_SHSTK };
+enum request { GET, SET, LIST };
+
 /*
  * One rule: a request and the answers to it.  With a field, the request is repeated for each value of that field of the
  * id from 0 up which is not between skip_first and skip_last; with is_bits, for each bit of the field set alone.
@@ -30,16 +33,14 @@
  */
 static const struct rule {
 	const char *name, *text;
-	enum { ANY, WITH_SHSTK, WITHOUT_SHSTK } needs;
-	enum { GET, SET, LIST } request;
-	uint64_t id;
+	uint64_t id, flip;
 	struct {
 		uint8_t low, width, skip_first, skip_last;
 		bool is_bits;
 	} field;
+	uint8_t needs, request; /* enum needs, enum request */
 	bool bad_structure, bad_value;
-	uint64_t flip;
-	uint64_t room, listed; /* LIST: n before and after */
+	uint8_t room, listed; /* LIST: n before and after */
 	kvm_reg_answer documented, v13;
 } rules[] = {
 /* clang-format off */
