@@ -54,6 +54,7 @@ to_fuzz() {
 
 to_lint() {
 	to_build
+	need clang command -v clang
 	need clang-tidy command -v clang-tidy
 	need cppcheck command -v cppcheck
 	need shellcheck command -v shellcheck
