@@ -113,10 +113,10 @@ static int compare_leaf(const struct schema_leaf *leaf, void *context)
 		return 0;
 	}
 	describe_blob(leaf, c->a, c->b, &finding);
-	describe_difference(leaf, c->entry != NULL && c->entry->bits != NULL ? c->entry->bits : field->bits, c->a, c->b,
-			    &finding);
+	describe_difference(leaf, c->entry != NULL && c->entry->bits != NULL ? c->entry->bits : field_bits(field), c->a,
+			    c->b, &finding);
 	if (is_volatile) {
-		const char *why = field->rule == FIELD_VOLATILE || c->entry == NULL ? field->why : c->entry->why;
+		const char *why = field->rule == FIELD_VOLATILE || c->entry == NULL ? field_why(field) : c->entry->why;
 		finding.kind = FINDING_VOLATILE;
 		snprintf(finding.detail, sizeof(finding.detail), "%s", why);
 	}

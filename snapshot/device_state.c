@@ -30,7 +30,7 @@ const struct schema serial_schema = SCHEMA("serial", sizeof(TYPE), serial_fields
 #define TYPE struct ports_state
 static const struct field ports_fields[] = {
 	FIELD(TYPE, checkpoints_taken),
-	FIELD(TYPE, restored, .rule = FIELD_VOLATILE, .why = "it tells the guest that its machine is a restored one"),
+	FIELD(TYPE, restored, VOLATILE("it tells the guest that its machine is a restored one")),
 	FIELD(TYPE, reset_control),
 	FIELD_PAD(TYPE, reserved),
 };
@@ -39,7 +39,7 @@ const struct schema ports_schema = SCHEMA("ports", sizeof(TYPE), ports_fields);
 
 #define TYPE struct generation_state
 static const struct field generation_fields[] = {
-	FIELD_ARRAY(TYPE, id, .rule = FIELD_VOLATILE, .why = "each machine that is restored has a new one"),
+	FIELD_ARRAY(TYPE, id, VOLATILE("each machine that is restored has a new one")),
 };
 const struct schema generation_schema = SCHEMA("generation", sizeof(TYPE), generation_fields);
 #undef TYPE

@@ -32,7 +32,7 @@ static bool is_wanted(const struct inspection *inspection, const char *name)
 static void note(const struct inspection *inspection, const struct field *field, struct inspect_line *line)
 {
 	if (field->rule == FIELD_VOLATILE)
-		line->note = field->why;
+		line->note = field_why(field);
 	else if (inspection->entry != NULL && inspection->entry->rule == FIELD_VOLATILE)
 		line->note = inspection->entry->why;
 	else if (field->rule == FIELD_PADDING)
@@ -43,7 +43,7 @@ static int inspect_leaf(const struct schema_leaf *leaf, void *context)
 {
 	struct inspection *inspection = context;
 	const struct entry_description *entry = inspection->entry;
-	const char *bits = entry != NULL && entry->bits != NULL ? entry->bits : leaf->field->bits;
+	const char *bits = entry != NULL && entry->bits != NULL ? entry->bits : field_bits(leaf->field);
 	struct inspect_line line = { .where = inspection->where, .component = inspection->component->name };
 	char name[SCHEMA_NAME_MAX + sizeof(entry->name)];
 	bool is_register = entry != NULL && inspection->component->schema->size == sizeof(struct kvm_reg_value);

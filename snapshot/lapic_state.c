@@ -33,7 +33,7 @@ static const struct field lapic_fields[] = {
 	FIELD_PAD_AT("reserved_040", 0x040, 0x40),
 	REGISTER("TPR", 0x080),
 	REGISTER("APR", 0x090),
-	REGISTER_OF("PPR", 0x0a0, .rule = FIELD_VOLATILE, .why = "KVM computes it from TPR and ISR"),
+	REGISTER_OF("PPR", 0x0a0, VOLATILE("KVM computes it from TPR and ISR")),
 	REGISTER("EOI", 0x0b0),
 	REGISTER("RRD", 0x0c0),
 	REGISTER("LDR", 0x0d0),
@@ -50,7 +50,7 @@ static const struct field lapic_fields[] = {
 	 * kernels that keep it whole show the upper half here too, those that keep it split (Linux 6.12 on AMD) do not.
 	 */
 	FIELD_AT("ICR", 0x300, 4, .bits = lapic_icr_bits),
-	FIELD_AT("ICR.upper", 0x304, 4, .rule = FIELD_VOLATILE, .why = "some kernels repeat ICR2 here in x2APIC mode"),
+	FIELD_AT("ICR.upper", 0x304, 4, VOLATILE("some kernels repeat ICR2 here in x2APIC mode")),
 	FIELD_PAD_AT("ICR.pad", 0x308, 8),
 	REGISTER("ICR2", 0x310),
 	REGISTER_OF("LVTT", 0x320, .bits = lapic_lvt_bits),
@@ -60,7 +60,7 @@ static const struct field lapic_fields[] = {
 	REGISTER_OF("LVT1", 0x360, .bits = lapic_lvt_bits),
 	REGISTER_OF("LVT_ERROR", 0x370, .bits = lapic_lvt_bits),
 	REGISTER("TMICT", 0x380),
-	REGISTER_OF("TMCCT", 0x390, .rule = FIELD_VOLATILE, .why = "it counts down while the machine runs"),
+	REGISTER_OF("TMCCT", 0x390, VOLATILE("it counts down while the machine runs")),
 	FIELD_PAD_AT("reserved_3a0", 0x3a0, 0x40),
 	REGISTER("TDCR", 0x3e0),
 	REGISTER("SELF_IPI", 0x3f0),

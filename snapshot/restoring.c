@@ -31,7 +31,7 @@ struct search {
 static int has_name(const struct schema_leaf *leaf, void *context)
 {
 	const struct search *search = context;
-	const char *list = leaf->field->bits;
+	const char *list = field_bits(leaf->field);
 	struct kvm_reg_bits bits;
 	size_t component = strlen(search->component), length = strlen(leaf->name);
 	const char *word = search->word;

@@ -7,6 +7,18 @@
 #define DEPTH_MAX       4
 #define SHOWN_BYTES_MAX 32
 
+const char *field_why(const struct field *field)
+{
+	return field->rule == FIELD_VOLATILE ? field->note->why : NULL;
+}
+
+const char *field_bits(const struct field *field)
+{
+	if (field->is_struct)
+		return NULL;
+	return field->rule == FIELD_VOLATILE ? field->note->bits : field->bits;
+}
+
 typedef int visitor(const struct schema_leaf *leaf, void *context);
 
 struct walk {

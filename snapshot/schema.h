@@ -22,13 +22,19 @@ enum field_rule {
 
 struct schema;
 
+/* Of a field that is FIELD_VOLATILE. */
+struct field_note {
+	const char *why; /* the reason */
+	const char *bits;
+};
+
 /* One member of a struct: count elements of size bytes each.  There are hundreds of these rows. */
 struct field {
 	const char *name; /* "": what it stands in has the name */
-	const char *why;  /* FIELD_VOLATILE: the reason */
 	union {
-		const struct schema *sub; /* elements are structs: their schema, of the same size */
-		const char *bits;         /* others may be bit fields: their names (kvm_reg_bits_next()), or NULL */
+		const struct schema *sub;      /* elements are structs: their schema, of the same size */
+		const struct field_note *note; /* FIELD_VOLATILE */
+		const char *bits;              /* others may be bit fields: their names, or NULL: field_bits() */
 	};
 	uint16_t offset, size, count;
 	uint8_t rule;   /* enum field_rule */
@@ -73,6 +79,12 @@ struct schema {
 		SCHEMA_PLACE(type, member), .size = sizeof(SCHEMA_MEMBER(type, member)), .count = 1,                   \
 					    .rule = FIELD_PADDING                                                      \
 	}
+/* A row may end with this: the field may differ, and why; .bits where it is bit fields. */
+#define VOLATILE(...)                                                                                                  \
+	.rule = FIELD_VOLATILE, .note = &(const struct field_note)                                                     \
+	{                                                                                                              \
+		.why = __VA_ARGS__                                                                                     \
+	}
 /* For structs that stand in no header: a field at a known place. */
 #define FIELD_AT(field_name, at, bytes, ...)                                                                           \
 	{                                                                                                              \
@@ -88,6 +100,10 @@ struct schema {
 		.name = (schema_name), .size = (bytes), .nr_fields = sizeof(table) / sizeof((table)[0]),               \
 		.fields = (table)                                                                                      \
 	}
+
+/* Why a field may differ, or NULL; the names of its bits (kvm_reg_bits_next()), or NULL. */
+const char *field_why(const struct field *field);
+const char *field_bits(const struct field *field);
 
 /* A field that holds no struct: what the verbs work on. */
 struct schema_leaf {

@@ -61,7 +61,7 @@ static const struct field pit_channel_fields[] = {
 	FIELD(TYPE, bcd),
 	FIELD(TYPE, gate),
 	/* KVM_SET_PIT2 loads every count again (arch/x86/kvm/i8254.c, pit_load_count). */
-	FIELD(TYPE, age_ns, .rule = FIELD_VOLATILE, .why = "KVM starts the count anew when the PIT is set"),
+	FIELD(TYPE, age_ns, VOLATILE("KVM starts the count anew when the PIT is set")),
 };
 static const struct schema pit_channel_schema = SCHEMA("pit_channel", sizeof(TYPE), pit_channel_fields);
 #undef TYPE
@@ -78,12 +78,12 @@ const struct schema pit_schema = SCHEMA("pit", sizeof(TYPE), pit_fields);
 /* Only clock is the guest's; the rest says what its host could tell about the moment at which it was read. */
 #define TYPE struct kvm_clock_data
 static const struct field clock_fields[] = {
-	FIELD(TYPE, clock, .rule = FIELD_VOLATILE, .why = "it runs on even while the machine is paused"),
-	FIELD(TYPE, flags, .bits = clock_flags_bits, .rule = FIELD_VOLATILE, .why = "it says what the host's clock can do"),
+	FIELD(TYPE, clock, VOLATILE("it runs on even while the machine is paused")),
+	FIELD(TYPE, flags, VOLATILE("it says what the host's clock can do", .bits = clock_flags_bits)),
 	FIELD_PAD(TYPE, pad0),
 	/* Where KVM does not tell it, we do: see save_clock(). */
-	FIELD(TYPE, realtime, .rule = FIELD_VOLATILE, .why = "it is the host's wall clock at the time of reading"),
-	FIELD(TYPE, host_tsc, .rule = FIELD_VOLATILE, .why = "it is the host's TSC at the time of reading"),
+	FIELD(TYPE, realtime, VOLATILE("it is the host's wall clock at the time of reading")),
+	FIELD(TYPE, host_tsc, VOLATILE("it is the host's TSC at the time of reading")),
 	FIELD_PAD(TYPE, pad),
 };
 const struct schema clock_schema = SCHEMA("clock", sizeof(TYPE), clock_fields);

@@ -156,8 +156,8 @@ _Static_assert(sizeof(TYPE) == _IOC_SIZE(KVM_GET_VCPU_EVENTS), "events");
 #define TYPE struct tsc_state
 static const struct field tsc_fields[] = {
 	FIELD(TYPE, khz),
-	FIELD(TYPE, offset, .rule = FIELD_VOLATILE, .why = "it counts from the TSC of the host that it is on"),
-	FIELD(TYPE, tsc, .rule = FIELD_VOLATILE, .why = "it counts on even while the machine is paused"),
+	FIELD(TYPE, offset, VOLATILE("it counts from the TSC of the host that it is on")),
+	FIELD(TYPE, tsc, VOLATILE("it counts on even while the machine is paused")),
 };
 const struct schema tsc_schema = SCHEMA("tsc", sizeof(TYPE), tsc_fields);
 #undef TYPE

@@ -78,7 +78,7 @@ static void print_field(const struct field *field, struct queue *queue)
 	}
 	printf("%s", field->count > 1 ? " each" : "");
 	if (field->rule == FIELD_VOLATILE)
-		printf("; volatile: %s", field->why);
+		printf("; volatile: %s", field_why(field));
 	putchar('\n');
 }
 

@@ -10,8 +10,8 @@ static int print_leaf(const struct schema_leaf *leaf, void *context)
 	const struct field *field = leaf->field;
 	(void)context;
 	printf("\t%s\t0x%x\t%u\t%s", leaf->name, leaf->offset, leaf->size, rules[field->rule]);
-	if (field->why != NULL)
-		printf(": %s", field->why);
+	if (field_why(field) != NULL)
+		printf(": %s", field_why(field));
 	putchar('\n');
 	return 0;
 }

@@ -67,10 +67,10 @@ START_TEST(only_what_may_differ_has_a_reason)
 	schema_walk(schemas[_i].schema, collect, &leaves);
 	for (size_t i = 0; i < leaves.nr; i++) {
 		const struct field *field = leaves.at[i].field;
-		ck_assert_msg((field->rule == FIELD_VOLATILE) == (field->why != NULL), "%s", leaves.at[i].name);
+		ck_assert_msg((field->rule == FIELD_VOLATILE) == (field_why(field) != NULL), "%s", leaves.at[i].name);
 		/* A decoder names bits that the field has. */
 		struct kvm_reg_bits bits;
-		for (const char *list = field->bits; kvm_reg_bits_next(&list, &bits);)
+		for (const char *list = field_bits(field); kvm_reg_bits_next(&list, &bits);)
 			ck_assert_msg(bits.low + bits.width <= 64, "%s: %s", leaves.at[i].name, bits.name);
 	}
 }
