@@ -27,8 +27,9 @@ check-hosts:
 # Moves a guest that verifies its memory to and fro between processes, so often.
 MOVES ?= 1000
 CPUS ?= 4
+WAY ?= pre-copy
 pingpong: all
-	scripts/pingpong.sh $(MOVES) $(CPUS) $(BUILD)/stasis
+	scripts/pingpong.sh $(MOVES) $(CPUS) $(BUILD)/stasis $(WAY)
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

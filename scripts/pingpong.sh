@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/pingpong.sh [MOVES [CPUS [STASIS]]]    (1000 moves, 4 vCPUs, build/stasis)
+# usage: scripts/pingpong.sh [MOVES [CPUS [STASIS [WAY]]]]    (1000 moves, 4 vCPUs, build/stasis, pre-copy; or post-copy)
 #
 # Moves a guest to and fro between processes, by Unix sockets and ctl, with all RAM read once more at both ends each time.  The
 # guest is memory-smp: its vCPUs write and verify memory without a pause, in rounds that all of them end before one begins
@@ -7,6 +7,7 @@
 #  - the source has ended well, and says that the machine has moved,
 #  - the guest has done a whole round at the target,
 #  - the lines go on where the source's ended: none is missing, none comes twice.
+# By post-copy the guest goes over after one round, and what it wrote meanwhile follows it.
 # A guest that finds a word otherwise than it wrote it says so and ends, which is no line and no move.
 #
 # The first check that fails ends it with status 1; what there is to look into is then kept, and the last line names its folder.
@@ -14,13 +15,19 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-moves=${1:-1000} cpus=${2:-4} stasis=${3:-build/stasis}
-case "$moves $cpus" in
-*[!0-9\ ]* | 0* | *' 0'* | *' ')
+moves=${1:-1000} cpus=${2:-4} stasis=${3:-build/stasis} way=${4:-pre-copy}
+case "$moves $cpus,$way" in
+*[!0-9\ ]*,* | 0* | *' 0'* | *' ,'*) way= ;;
+# Whatever the link takes: a slow one makes no move fail.
+*,pre-copy) how='--downtime 100s' ;;
+# The round takes so long that the guest writes meanwhile.
+*,post-copy) how='--post-copy --rounds 1 --bandwidth 4M --downtime 1ms' ;;
+*) way= ;;
+esac
+[ -n "$way" ] || {
 	sed -n '2s/^# *//p' "$0" >&2
 	exit 64
-	;;
-esac
+}
 [ -x "$stasis" ] || {
 	echo "pingpong: $stasis: no program; make builds it" >&2
 	exit 66
@@ -32,7 +39,6 @@ esac
 
 tick=0.02       # s between two looks
 looks=6000      # before something that has to come is missed
-downtime=100s   # goal: whatever the link takes; a slow one makes no move fail
 folder=$(mktemp -d "${TMPDIR:-/tmp}/stasis-pingpong.XXXXXX")
 nr=0            # moves made; its process is $has, its files are control.$nr, out.$nr and err.$nr
 has='' next=''  # processes: that has the machine, that is to have it
@@ -123,11 +129,13 @@ take_lines() {
 move() {
 	start $((nr + 1)) receive "unix:$folder/in"
 	await "$next" 'the receiver does not listen' [ -S "$folder/in" ]
-	timeout 300 "$stasis" ctl "$folder/control.$nr" migrate "unix:$folder/in" --verify-memory --downtime "$downtime" \
+	# shellcheck disable=SC2086 # words
+	timeout 300 "$stasis" ctl "$folder/control.$nr" migrate "unix:$folder/in" --verify-memory $how \
 		>"$folder/client" 2>&1 || fail "ctl migrate ended with status $?"
 	wait "$has" || fail "the source ended with status $?"
 	grep -q '^stasis: moved to unix:' "$folder/err.$nr" || fail 'the source does not say that the machine has moved'
-	sed -n 's/^moved to .*guest paused for \([0-9.]*\) ms$/\1/p' "$folder/client" >>"$folder/pauses"
+	sed -n 's/^moved to .*guest paused for \([0-9.]*\) ms.*/\1/p' "$folder/client" >>"$folder/pauses"
+	sed -n 's/^moved to .*; \([0-9]*\) pages came after it.*/\1/p' "$folder/client" >>"$folder/followed"
 	take_lines
 	nr=$((nr + 1)) has=$next next=
 	await "$has" 'the guest does no round at the target' has_round
@@ -144,11 +152,15 @@ progress() {
 
 summary() {
 	[ ! -t 1 ] || printf '\r\033[K'
-	sort -n "$folder/pauses" | awk -v moves="$moves" -v cpus="$cpus" -v rounds="$rounds" '
+	followed=$(awk '{ pages += $1 } END { print pages + 0 }' "$folder/followed")
+	[ "$way" = pre-copy ] || [ "$followed" -gt 0 ] || fail 'no page came after the guest'
+	sort -n "$folder/pauses" | awk -v moves="$moves" -v cpus="$cpus" -v rounds="$rounds" -v way="$way" -v followed="$followed" '
 		{ pause[NR] = $1 }
 		END {
 			printf "%d moves of a guest with %d vCPUs, 0 failed checks\n", moves, cpus
 			printf "all RAM read once more at both ends %d times; %d rounds of the guest, each found its memory as written\n", moves, rounds
+			if (way == "post-copy")
+				printf "%d pages came after it\n", followed
 			printf "the guest stood still for %s ms (median), %s ms (largest)\n", pause[int((NR + 1) / 2)], pause[NR]
 		}'
 }

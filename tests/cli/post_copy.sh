@@ -149,4 +149,13 @@ expect 0 "$stasis" ctl "$work/b" quit
 ended "$target" 0
 expect 0 "$stasis" ctl "$work/a" quit
 ended "$source" 0
+
+# To and fro: no page of the guest is lost on the way.
+mkdir "$work/pingpong"
+export TMPDIR="$work/pingpong"
+for cpus in 1 4; do
+	expect 0 timeout 300 sh "$(dirname "$0")/../../scripts/pingpong.sh" 3 "$cpus" "$stasis" post-copy
+	prints "^3 moves of a guest with $cpus vCPUs, 0 failed checks\$"
+	prints '^[1-9][0-9]* pages came after it$'
+done
 finish
