@@ -87,9 +87,10 @@ apt_mirror() {
 			END { offer(); print mirror }'
 }
 
-# apt_in SUITE TOOL ARGS...: apt with a state of its own: only SUITE is known, nothing is installed, nothing unsigned taken.
+# apt_in SUITES TOOL ARGS...: apt with a state of its own: only SUITES are known, and the first one of them is preferred; nothing is
+# installed, nothing unsigned taken.
 apt_in() {
-	local state=$cache/apt/$1 suite=$1 tool=$2 mirror type
+	local state=$cache/apt/${1// /+} suites=$1 tool=$2 mirror suite type
 	shift 2
 	mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/parts"
 	: >"$state/status"
@@ -97,15 +98,17 @@ apt_in() {
 		mirror=$(apt_mirror)
 		[ -n "$mirror" ] || die "the apt sources of this system name no Debian archive"
 		[ -s "$keyring" ] || die "$keyring is missing (package debian-archive-keyring)"
-		for type in deb deb-src; do
-			echo "$type [signed-by=$keyring] $mirror $suite main"
+		for suite in $suites; do
+			for type in deb deb-src; do
+				echo "$type [signed-by=$keyring] $mirror $suite main"
+			done
 		done >"$state/list"
 	fi
 	"$tool" -qq -o Dir::Etc::sourcelist="$state/list" -o Dir::Etc::sourceparts="$state/parts" \
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$state/parts" \
 		-o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" \
 		-o Dir::State::extended_states="$state/extended" -o Dir::Cache="$state/cache" \
-		-o APT::Sandbox::User=root -o APT::Get::AllowUnauthenticated=false \
+		-o APT::Default-Release="${suites%% *}" -o APT::Sandbox::User=root -o APT::Get::AllowUnauthenticated=false \
 		-o Acquire::AllowInsecureRepositories=false -o APT::Update::Error-Mode=any "$@"
 }
 
