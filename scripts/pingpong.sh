@@ -71,7 +71,7 @@ fail() {
 	done
 	end $has $next
 	for file in client "err.$nr" "err.$((nr + 1))" "out.$nr" "out.$((nr + 1))"; do
-		[ ! -s "$folder/$file" ] || tail -n 5 "$folder/$file" | sed "s/^/$file: /"
+		[ ! -s "$folder/$file" ] || tail -n 5 "$folder/$file" | awk -v file="$file" '{ print file ": " $0 }' # ends a last line, too
 	done
 	echo "FAILED: move $((nr + 1)) of $moves, $cpus vCPUs: $1"
 	echo "kept: $folder (console: what was printed before; out.N, err.N: by the last processes; machine.N: a snapshot)"
