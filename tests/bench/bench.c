@@ -1,6 +1,7 @@
 /*
  * Runs the experiments of a table and prints what they took: each round runs the programs of an experiment one after
- * the other, and every other round in the opposite order, so that a disturbance meets all of them alike.
+ * the other, each time beginning with another one and every other time in the opposite order, so that a disturbance
+ * meets all of them alike.  Before each there is a rest, in which the kernel ends what the one before left behind.
  *
  *   bench TABLE ROUNDS [EXPERIMENT]...
  *
@@ -255,6 +256,15 @@ static struct run run_once(struct program *program)
 
 /* ---- Many ---- */
 
+#define REST_NS 5000000
+
+/* Which of nr programs is run as number turn of a round. */
+static unsigned place_of(unsigned round, unsigned turn, unsigned nr)
+{
+	unsigned begin = round / 2 % nr;
+	return round % 2 == 0 ? (begin + turn) % nr : (begin + nr - turn) % nr;
+}
+
 /* The programs first to last - 1 are one experiment.  Returns how many rounds it has. */
 static unsigned run_rounds(unsigned first, unsigned last, unsigned rounds)
 {
@@ -264,8 +274,9 @@ static unsigned run_rounds(unsigned first, unsigned last, unsigned rounds)
 	for (unsigned round = 0; round < rounds; round++) {
 		if (round >= ROUNDS_MIN && now_us() - from > EXPERIMENT_US)
 			return round;
-		for (unsigned i = first; i < last; i++) {
-			struct program *program = &table[round % 2 == 0 ? i : last - 1 - (i - first)];
+		for (unsigned turn = 0; turn < last - first; turn++) {
+			struct program *program = &table[first + place_of(round, turn, last - first)];
+			nanosleep(&(struct timespec){ .tv_nsec = REST_NS }, NULL);
 			program->runs[round] = run_once(program);
 		}
 	}
