@@ -15,7 +15,7 @@
 
 static void say_none(const struct session *session, const struct error *err)
 {
-	session_say(session, "no snapshot: %s; the guest goes on", err->text);
+	session_say(session, "no snapshot: %s%s", err->text, session->is_over ? "" : "; the guest goes on");
 }
 
 static bool is_to_stdout(const struct session *session)

@@ -89,9 +89,13 @@ prints '^machine: paused$'
 prints '^last.number: 1$'
 prints '^last.ok: true$'
 check 'a paused guest prints' [ "$(lines)" -eq "$before" ]
-last_line=$(tail -n 1 "$console")
-expect_lines 1 "$stasis" restore "$work/folder/$name"
-check 'the restored guest does not go on where it was' [ "$(cat "$out")" -eq $((last_line + 1)) ]
+expect_lines 2 "$stasis" restore "$work/folder/$name"
+# It may stand still in the middle of a line, which the restored guest then ends.
+numbers=$({
+	tail -n 1 "$console"
+	cat "$out"
+} | head -n 2 | paste -s -d ' ')
+check "the restored guest does not go on where it was: $numbers" [ "$((${numbers% *} + 1))" = "${numbers#* }" ]
 for _ in 1 2; do
 	ctl 0 resume
 	prints_exactly 'machine: running\n'
