@@ -319,9 +319,9 @@ static int make_machine(struct incoming *incoming, const struct image *described
 	memory_done(&memory);
 	bool has_cpuid = !restore_is_left_out(incoming->options.restore, "cpuid");
 	for (unsigned i = 0; status == 0 && has_cpuid && i < incoming->machine.nr_vcpus; i++) {
-		struct vcpu *vcpu = &incoming->vm->vcpus[i];
-		if (image_cpuid(described, i, &cpuid) && vcpu_set_cpuid(vcpu, cpuid.entries, cpuid.nent) < 0)
-			vcpu->cpuid.nent = 0; /* restoring sets it again, and tells why it is refused */
+		/* Where it is refused, restoring sets it again, and tells why. */
+		if (image_cpuid(described, i, &cpuid))
+			vcpu_set_cpuid(&incoming->vm->vcpus[i], cpuid.entries, cpuid.nent);
 	}
 	return status;
 }

@@ -44,11 +44,12 @@ int vcpu_create(struct vm *vm, unsigned id, size_t run_size, struct error *err)
 int vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t nent)
 {
 	size_t size = nent * sizeof(entries[0]);
-	if (nent > 0 && nent == vcpu->cpuid.nent && memcmp(vcpu->cpuid.entries, entries, size) == 0)
+	if (vcpu->has_cpuid && nent == vcpu->cpuid.nent && memcmp(vcpu->cpuid.entries, entries, size) == 0)
 		return 0;
 	vcpu->cpuid.nent = nent;
 	memcpy(vcpu->cpuid.entries, entries, size);
-	return kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, &vcpu->cpuid) < 0 ? -1 : 0;
+	vcpu->has_cpuid = kvm_call_sized(vcpu->fd, KVM_SET_CPUID2, &vcpu->cpuid) == 0;
+	return vcpu->has_cpuid ? 0 : -1;
 }
 
 void vcpu_kick(struct vcpu *vcpu)

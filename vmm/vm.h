@@ -105,7 +105,8 @@ struct vcpu {
 	/* What ONE_REG told of its registers when they were saved last, by ascending id (snapshot/register_state.c). */
 	struct kvm_reg_value *saved_regs;
 	size_t nr_saved_regs;
-	struct cpuid cpuid; /* as it was set; long, and mostly not used */
+	bool has_cpuid;     /* KVM took it */
+	struct cpuid cpuid; /* as it was to be set; long, and mostly not used */
 };
 
 /* What the machine tells its owner while it runs. */
