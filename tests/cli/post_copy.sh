@@ -18,6 +18,7 @@ start() { # start GUEST ARGUMENT...: a source that has printed something, and a 
 	receive
 }
 receive() { # receive ARGUMENT...
+	rm -f "$work/in" # of a receiver that was killed: it would be taken for this one's
 	"$stasis" receive --control "$work/b" "unix:$work/in" "$@" </dev/null >"$work/out.b" 2>"$work/err.b" &
 	target=$!
 	await_socket "$work/in"
