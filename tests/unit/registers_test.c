@@ -91,6 +91,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	free(vm.vcpus[0].saved_regs);
 	free(vm.restored_regs);
 	kvm_model_close(vm.fd);
 }
