@@ -317,7 +317,7 @@ static int make_machine(struct incoming *incoming, const struct image *described
 		status = restore_make(&incoming->vm, &base, incoming->options.restore, &incoming->machine, &memory,
 				      incoming->options.ops, incoming->options.ops_context, err);
 	memory_done(&memory);
-	bool has_cpuid = !restore_is_left_out(incoming->options.restore, "cpuid");
+	bool has_cpuid = !restore_leaves_out(incoming->options.restore, component_by_name("cpuid"));
 	for (unsigned i = 0; status == 0 && has_cpuid && i < incoming->machine.nr_vcpus; i++) {
 		/* Where it is refused, restoring sets it again, and tells why. */
 		if (image_cpuid(described, i, &cpuid))

@@ -326,13 +326,25 @@ static int put_armed_register(struct restore *restore, unsigned instance, const 
 	return expect_register(restore, instance, put.id, put.value, err);
 }
 
-static bool is_left_out(const struct restore_options *options, uint64_t id)
+/* What the user wants to be left out, by id: a name is looked for among hundreds. */
+struct left_out {
+	uint64_t ids[RESTORE_NAMES_MAX];
+	unsigned nr;
+};
+
+static void find_left_out(const struct restore_options *options, struct left_out *ret)
 {
-	char name[KVM_REG_NAME_MAX];
-	if (options->nr_without == 0)
-		return false;
-	kvm_reg_name(id, name);
-	return restore_is_left_out(options, name);
+	ret->nr = 0;
+	for (unsigned i = 0; i < options->nr_without; i++)
+		ret->nr += kvm_reg_parse(options->without[i], &ret->ids[ret->nr]);
+}
+
+static bool is_left_out(const struct left_out *left_out, uint64_t id)
+{
+	for (unsigned i = 0; i < left_out->nr; i++)
+		if (left_out->ids[i] == id)
+			return true;
+	return false;
 }
 
 /* The registers of a payload that are put at a stage; returns their number. */
@@ -349,11 +361,13 @@ static size_t registers_at(enum stage stage, struct bytes payload, struct kvm_re
 static int arm_registers(struct restore *restore, unsigned instance, struct bytes payload, struct error *err)
 {
 	struct kvm_reg_value wanted[COMPONENT_ENTRIES_MAX];
+	struct left_out left_out;
 	size_t nr = registers_at(STAGE_ARM, payload, wanted);
 	int status = 0;
+	find_left_out(restore->options, &left_out);
 	restore->vm->has_armed_regs |= nr > 0;
 	for (size_t i = 0; i < nr && status == 0; i++) {
-		if (is_left_out(restore->options, wanted[i].id))
+		if (is_left_out(&left_out, wanted[i].id))
 			report_left_out(restore, instance, &wanted[i]);
 		else
 			status = put_armed_register(restore, instance, register_rule(wanted[i].id), &wanted[i], err);
@@ -372,14 +386,16 @@ static int restore_registers(struct restore *restore, unsigned instance, enum st
 		return arm_registers(restore, instance, payload, err);
 	struct kvm_reg_value wanted[COMPONENT_ENTRIES_MAX], now[COMPONENT_ENTRIES_MAX];
 	bool is_known[COMPONENT_ENTRIES_MAX];
+	struct left_out left_out;
 	size_t nr = registers_at(stage, payload, wanted);
+	find_left_out(restore->options, &left_out);
 	memcpy(now, wanted, nr * sizeof(now[0]));
 	int status = registers_adopt(restore->vm, payload, err);
 	if (status == 0)
 		status = kvm_reg_get_many(restore->vm->vcpus[instance].fd, now, nr, is_known, err);
 	for (size_t i = 0; i < nr && status == 0; i++) {
 		const struct kvm_reg_value *reg = &wanted[i];
-		if (is_left_out(restore->options, reg->id))
+		if (is_left_out(&left_out, reg->id))
 			report_left_out(restore, instance, reg);
 		else if (!is_known[i] || now[i].value != reg->value)
 			put_register(restore, instance, register_rule(reg->id), reg);

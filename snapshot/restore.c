@@ -168,7 +168,7 @@ static void leave_out(struct image *image, const struct restore_options *options
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		struct section *section = &image->sections[i];
 		if (section->component->stages != 1 << STAGE_MACHINE &&
-		    restore_is_left_out(options, section->component->name)) {
+		    restore_leaves_out(options, section->component)) {
 			struct finding finding = { .kind = FINDING_ALLOWED, .detail = RESTORE_LEFT_OUT };
 			component_where(section->component, section->instance, finding.where, sizeof(finding.where));
 			snprintf(finding.component, sizeof(finding.component), "%s", section->component->name);

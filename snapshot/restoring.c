@@ -72,6 +72,14 @@ bool restore_is_left_out(const struct restore_options *options, const char *name
 	return is_named(options->without, options->nr_without, name);
 }
 
+bool restore_leaves_out(const struct restore_options *options, const struct component *component)
+{
+	for (unsigned i = 0; i < options->nr_without; i++)
+		if (strcasecmp(options->without[i], component->name) == 0)
+			return true;
+	return false;
+}
+
 uint64_t restore_elapsed_ns(const struct restore *restore)
 {
 	if (restore->options->clock == RESTORE_CLOCK_CONTINUE)

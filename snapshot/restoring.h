@@ -63,6 +63,8 @@ void cpuid_check_host(struct restore *restore, const struct cpuid *host);
 /* Did the user name it? */
 bool restore_is_allowed(const struct restore_options *options, const char *name);
 bool restore_is_left_out(const struct restore_options *options, const char *name);
+/* The same of a component, whose name no register has: it is not looked for among theirs. */
+bool restore_leaves_out(const struct restore_options *options, const struct component *component);
 
 /* Reports that a field of a component, as the schema calls it, was changed for this host, and why. */
 void restore_translated(const struct restore *restore, const char *component, unsigned instance, const char *field,
