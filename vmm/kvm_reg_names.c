@@ -326,6 +326,8 @@ static bool parse_msr(const char *name, uint64_t *ret_id)
 	struct named named;
 	char member[KVM_REG_NAME_MAX];
 	while (next_named(&list, &named)) {
+		if (strncasecmp(name, named.name, strcspn(named.name, "#")) != 0)
+			continue;
 		for (uint32_t number = 0; number < named.count; number++) {
 			name_member(&named, number, member);
 			if (strcasecmp(name, member) == 0) {
