@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coder.h"
-#include "images.h"
+#include "vmm/coder.h"
 
 #define NEEDS_LAPIC                                                                                                    \
 	{                                                                                                              \
@@ -51,32 +50,20 @@ const struct guest *guest_find(const char *name)
 	return NULL;
 }
 
-/* Undoes pack.c.  No repetition goes over the end of an image. */
-static void unpack(uint8_t *to, const uint8_t *end)
-{
-	struct coder coder;
-	struct coder_step step = { 0 };
-	coder_unpack(&coder, images_packed);
-	while (to < end) {
-		coder_take(&coder, &step);
-		if (step.length == 1)
-			*to++ = step.byte;
-		else /* it may overlap what it makes */
-			for (; step.length > 0; step.length--, to++)
-				*to = *(to - step.distance);
-	}
-}
+/* The build makes them of the images (vmm/pack.c), in one piece, for most begin alike. */
+extern const struct coder_place images_places[];
+extern const uint8_t images_packed[];
 
 bool guest_image(const struct guest *guest, struct buffer *ret)
 {
-	const struct image_place *place = image_places;
+	const struct coder_place *place = images_places;
 	while (strcmp(place->name, guest->image) != 0)
 		place++;
 	size_t size = place->offset + place->size;
 	uint8_t *all = malloc(size);
 	if (all == NULL)
 		return false;
-	unpack(all, all + size);
+	coder_unpack(images_packed, all, size);
 	bool is_there = buffer_append(ret, all + place->offset, place->size) != NULL;
 	free(all);
 	return is_there;

@@ -81,16 +81,14 @@ static void report_missing(void *context, const struct cpuid_lack *lack)
 #define ADDED_NAMES_MAX 64
 
 struct added {
-	unsigned nr;
 	bool is_cut;
 	char names[ADDED_NAMES_MAX];
 };
 
-static void count_added(void *context, const struct cpuid_lack *lack)
+static void name_added(void *context, const struct cpuid_lack *lack)
 {
 	struct added *added = context;
 	char text[CPUID_TEXT_MAX];
-	added->nr++;
 	if (added->is_cut)
 		return;
 	size_t used = strlen(added->names), left = sizeof(added->names) - used;
@@ -104,10 +102,11 @@ static void report_added(const struct missing *missing, const struct cpuid *put,
 {
 	struct finding finding = { .kind = FINDING_TRANSLATED, .component = "cpuid" };
 	struct added added = { 0 };
-	if (cpuid_missing(got, put, count_added, &added) == 0)
+	unsigned nr = cpuid_missing(got, put, missing->restore->options->tells_all ? name_added : NULL, &added);
+	if (nr == 0)
 		return;
 	component_where(missing->component, missing->instance, finding.where, sizeof(finding.where));
-	snprintf(finding.name, sizeof(finding.name), "%u features", added.nr);
+	snprintf(finding.name, sizeof(finding.name), "%u features", nr);
 	snprintf(finding.detail, sizeof(finding.detail),
 		 "this KVM shows them to its guests although they were not set:%s%s", added.names,
 		 added.is_cut ? " ..." : "");

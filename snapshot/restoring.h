@@ -27,6 +27,7 @@ struct restore_options {
 	bool has_reg_access; /* reg_access is forced */
 	enum kvm_reg_access reg_access;
 	enum restore_clock clock;
+	bool tells_all; /* what is no refusal is shown, too, and worth that features are looked up by name for it */
 };
 
 /* One restore under way: what the components' functions work with. */

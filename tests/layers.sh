@@ -6,15 +6,15 @@ cd "$1" || exit 2
 
 # A row: a layer, and the files (without .c and .h) that make it up; * stands for any name.
 layers='
-0 guest/abi vmm/now vmm/error vmm/io vmm/bytes vmm/unix_socket vmm/worker vmm/userfault
+0 guest/abi vmm/now vmm/error vmm/cold vmm/coder vmm/io vmm/bytes vmm/unix_socket vmm/worker vmm/userfault
 1 vmm/kvm vmm/kvm_uapi vmm/kvm_ioctl vmm/kvm_reg vmm/kvm_reg_* snapshot/schema snapshot/crc32c snapshot/report
-2 guest/guests guest/images guest/coder vmm/lapic vmm/memory vmm/pages vmm/dirty vmm/mapped_file vmm/machine vmm/vm vmm/vcpu vmm/exit vmm/setup vmm/cpuid vmm/cpuid_* vmm/bus vmm/serial
+2 guest/guests vmm/lapic vmm/memory vmm/pages vmm/dirty vmm/mapped_file vmm/machine vmm/vm vmm/vcpu vmm/exit vmm/setup vmm/cpuid vmm/cpuid_* vmm/bus vmm/serial
 2 vmm/ports vmm/generation vmm/console vmm/terminal vmm/boot vmm/boot_* vmm/elf_file
 3 snapshot/component snapshot/components snapshot/image snapshot/format snapshot/ram snapshot/registers snapshot/restoring snapshot/wire snapshot/ram_digest snapshot/sent_pages snapshot/channel
 3 snapshot/state snapshot/state_bits snapshot/*_state
 4 snapshot/save snapshot/track snapshot/live snapshot/rewind snapshot/restore snapshot/compare snapshot/inspect snapshot/file snapshot/file_*
 4 snapshot/outgoing snapshot/outgoing_* snapshot/incoming snapshot/arrival
-5 vmm/main vmm/command vmm/cmd_* vmm/options vmm/session vmm/session_* vmm/saving vmm/step_times vmm/sandbox vmm/crash vmm/json
+5 vmm/main vmm/pack vmm/command vmm/cmd_* vmm/options vmm/session vmm/session_* vmm/saving vmm/step_times vmm/sandbox vmm/crash vmm/json
 5 vmm/json_read vmm/request vmm/control vmm/uri
 '
 
@@ -44,7 +44,7 @@ find_layer()
 	EOF
 }
 
-files=$(find vmm snapshot guest/abi.h guest/guests.[ch] guest/images.h guest/coder.[ch] -name '*.[ch]' | sort)
+files=$(find vmm snapshot guest/abi.h guest/guests.[ch] -name '*.[ch]' | sort)
 for file in $files; do
 	find_layer "${file%.*}"
 	own=$layer

@@ -38,12 +38,14 @@ static int check(const struct options *options, int *ret_status, struct error *e
 	static const struct vm_ops silent = { .console = discard };
 	struct report report = { 0 };
 	struct image image = { 0 };
+	struct restore_options restore = options->restore;
 	struct vm *vm = NULL;
+	restore.tells_all = true;
 	int kvm_fd = -1, status = file_read(options->arguments[0], &image, err);
 	if (status == 0)
 		status = kvm_fd = kvm_open(err);
 	if (status >= 0)
-		status = restore_image(&image, kvm_fd, &options->restore, NULL, 0, &silent, NULL, &report, &vm, err);
+		status = restore_image(&image, kvm_fd, &restore, NULL, 0, &silent, NULL, &report, &vm, err);
 	if (status == 0 || report_bad(&report) > 0) {
 		print(options, &report, status == 0);
 		*ret_status = status == 0 ? 0 : error_exit_status(ERROR_DIFFERENT);

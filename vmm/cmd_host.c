@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cold.h"
 #include "command.h"
 #include "kvm.h"
 #include "kvm_reg_rules.h"
@@ -14,8 +15,8 @@
 /* What decides what a host can do, by capability. */
 static const struct {
 	unsigned capability;
-	const char *name, *what;
-} rows[] = {
+	char name[36], what[40];
+} rows[] COLD = {
 	{ KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG", "registers by ONE_REG" },
 	{ KVM_CAP_NR_MEMSLOTS, "KVM_CAP_NR_MEMSLOTS", "memory slots" },
 	{ KVM_CAP_MAX_VCPUS, "KVM_CAP_MAX_VCPUS", "vCPUs of a machine" },
@@ -87,6 +88,7 @@ static void show_system(struct host *host, const struct cpuid *cpuid)
 
 static void show_capabilities(struct host *host, int kvm_fd)
 {
+	cold_unpack();
 	if (host->options->json)
 		json_object_begin(&host->json, "capabilities");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -170,7 +172,7 @@ static int show(struct host *host, int kvm_fd, struct error *err)
 	if (status == 0) {
 		if (host->options->json)
 			json_array_begin(&host->json, "one_reg");
-		kvm_reg_rules_run(kvm_fd, vm->vcpus[0].fd, cpuid_has(&cpuid, "SHSTK"), show_rule, host);
+		kvm_reg_rules_run(kvm_fd, vm->vcpus[0].fd, cpuid_has(&cpuid, CPUID_SHSTK), show_rule, host);
 		if (host->options->json)
 			json_array_end(&host->json);
 	}

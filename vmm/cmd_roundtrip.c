@@ -327,11 +327,13 @@ static void say_taken(const struct roundtrip *trip, const struct image *taken, c
 
 static int restore_second(struct roundtrip *trip, const struct image *taken, const char *path, struct error *err)
 {
+	struct restore_options restore = trip->options->restore;
 	struct image image = { 0 };
+	restore.tells_all = true;
 	int status = read_again(trip, taken, path, &image, err);
 	if (status == 0)
-		status = restore_image(&image, trip->kvm_fd, &trip->options->restore, NULL, 0, &side_ops, &trip->second,
-				       &trip->report, &trip->second.vm, err);
+		status = restore_image(&image, trip->kvm_fd, &restore, NULL, 0, &side_ops, &trip->second, &trip->report,
+				       &trip->second.vm, err);
 	if (status == 0) {
 		compare_ram(trip, taken, &image);
 		say(trip, "restored into a second machine and read back: %zu difference%s\n", report_bad(&trip->report),

@@ -66,23 +66,19 @@ void cpuid_vendor(const struct cpuid *cpuid, char ret[13])
 	ret[12] = '\0';
 }
 
-bool cpuid_has(const struct cpuid *cpuid, const char *feature)
+bool cpuid_has(const struct cpuid *cpuid, struct cpuid_bit feature)
 {
-	struct cpuid_bit at;
-	return cpuid_feature(feature, &at) && (cpuid_get(cpuid, at.function, at.index, at.reg) >> at.bit & 1) != 0;
+	return (cpuid_get(cpuid, feature.function, feature.index, feature.reg) >> feature.bit & 1) != 0;
 }
 
-void cpuid_change(struct cpuid *cpuid, const char *feature, bool on)
+void cpuid_change(struct cpuid *cpuid, struct cpuid_bit feature, bool on)
 {
-	struct cpuid_bit at;
-	bool is_known = cpuid_feature(feature, &at);
-	assert(is_known);
-	struct kvm_cpuid_entry2 *entry = is_known ? cpuid_find_writable(cpuid, at.function, at.index) : NULL;
+	struct kvm_cpuid_entry2 *entry = cpuid_find_writable(cpuid, feature.function, feature.index);
 	if (entry == NULL)
 		return;
 	uint32_t *const registers[CPUID_REGISTERS] = { &entry->eax, &entry->ebx, &entry->ecx, &entry->edx };
-	uint32_t mask = 1u << at.bit;
-	*registers[at.reg] = on ? *registers[at.reg] | mask : *registers[at.reg] & ~mask;
+	uint32_t mask = 1u << feature.bit;
+	*registers[feature.reg] = on ? *registers[feature.reg] | mask : *registers[feature.reg] & ~mask;
 }
 
 int cpuid_supported(int kvm_fd, struct cpuid *ret, struct error *err)
@@ -92,9 +88,9 @@ int cpuid_supported(int kvm_fd, struct cpuid *ret, struct error *err)
 		ret->nent = 0;
 		return error_errno(err, ERROR_SYSTEM, "the CPUID that KVM supports: KVM_GET_SUPPORTED_CPUID");
 	}
-	cpuid_change(ret, "HYPERVISOR", true);
-	cpuid_change(ret, "X2APIC", true);
-	cpuid_change(ret, "TSC_DEADLINE", kvm_capability(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) != 0);
+	cpuid_change(ret, CPUID_HYPERVISOR, true);
+	cpuid_change(ret, CPUID_X2APIC, true);
+	cpuid_change(ret, CPUID_TSC_DEADLINE, kvm_capability(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) != 0);
 	return 0;
 }
 
@@ -168,9 +164,16 @@ out:
 
 void cpuid_set_lapic(struct cpuid *cpuid, bool in_kernel)
 {
-	static const char *const through_lapic[] = {
-		"APIC",          "X2APIC",          "TSC_DEADLINE",        "KVM_ASYNC_PF",     "KVM_PV_EOI",
-		"KVM_PV_UNHALT", "KVM_PV_SEND_IPI", "KVM_ASYNC_PF_VMEXIT", "KVM_ASYNC_PF_INT",
+	static const struct cpuid_bit through_lapic[] = {
+		CPUID_APIC,
+		CPUID_X2APIC,
+		CPUID_TSC_DEADLINE,
+		CPUID_KVM_ASYNC_PF,
+		CPUID_KVM_PV_EOI,
+		CPUID_KVM_PV_UNHALT,
+		CPUID_KVM_PV_SEND_IPI,
+		CPUID_KVM_ASYNC_PF_VMEXIT,
+		CPUID_KVM_ASYNC_PF_INT,
 	};
 	if (in_kernel)
 		return;
@@ -252,8 +255,8 @@ void cpuid_set_topology(struct cpuid *cpuid, uint32_t id, uint32_t nr_vcpus)
 	if (entry != NULL)
 		entry->ebx = (entry->ebx & 0xffff) | nr_vcpus << 16 | id << 24;
 	/* Many processors, and by CMP_LEGACY they are cores (APM volume 3, appendix E.5). Intel reserves that bit. */
-	cpuid_change(cpuid, "HTT", nr_vcpus > 1);
-	cpuid_change(cpuid, "CMP_LEGACY", nr_vcpus > 1);
+	cpuid_change(cpuid, CPUID_HTT, nr_vcpus > 1);
+	cpuid_change(cpuid, CPUID_CMP_LEGACY, nr_vcpus > 1);
 
 	set_cache_sharing(cpuid, nr_vcpus);
 	set_levels(cpuid, 0xb, id, nr_vcpus);
@@ -264,7 +267,7 @@ void cpuid_set_topology(struct cpuid *cpuid, uint32_t id, uint32_t nr_vcpus)
 	if (entry != NULL)
 		entry->ecx = (entry->ecx & ~0xf0ffu) | core_bits(nr_vcpus) << 12 | (nr_vcpus - 1);
 
-	if (!cpuid_has(cpuid, "TOPOEXT") || cpuid_get(cpuid, 0x80000000, 0, CPUID_EAX) < 0x8000001e)
+	if (!cpuid_has(cpuid, CPUID_TOPOEXT) || cpuid_get(cpuid, 0x80000000, 0, CPUID_EAX) < 0x8000001e)
 		return;
 	/* EAX the APIC id; EBX 15:8 the threads of a core less one, 7:0 the core; ECX the only node of the package. */
 	entry = find_or_add(cpuid, 0x8000001e, 0, 0);

@@ -37,6 +37,27 @@ struct cpuid_bit {
 	unsigned bit;
 };
 
+/* The features that this program itself asks for or changes; cpuid_names.c names all that there are. */
+#define CPUID_BIT(function, index, reg, bit) ((struct cpuid_bit){ (function), (index), (reg), (bit) })
+#define CPUID_X2APIC                         CPUID_BIT(0x1, 0, CPUID_ECX, 21)
+#define CPUID_PDCM                           CPUID_BIT(0x1, 0, CPUID_ECX, 15)
+#define CPUID_TSC_DEADLINE                   CPUID_BIT(0x1, 0, CPUID_ECX, 24)
+#define CPUID_XSAVE                          CPUID_BIT(0x1, 0, CPUID_ECX, 26)
+#define CPUID_HYPERVISOR                     CPUID_BIT(0x1, 0, CPUID_ECX, 31)
+#define CPUID_APIC                           CPUID_BIT(0x1, 0, CPUID_EDX, 9)
+#define CPUID_HTT                            CPUID_BIT(0x1, 0, CPUID_EDX, 28)
+#define CPUID_SHSTK                          CPUID_BIT(0x7, 0, CPUID_ECX, 7)
+#define CPUID_ARCH_CAPABILITIES              CPUID_BIT(0x7, 0, CPUID_EDX, 29)
+#define CPUID_KVM_ASYNC_PF                   CPUID_BIT(0x40000001, 0, CPUID_EAX, 4)
+#define CPUID_KVM_PV_EOI                     CPUID_BIT(0x40000001, 0, CPUID_EAX, 6)
+#define CPUID_KVM_PV_UNHALT                  CPUID_BIT(0x40000001, 0, CPUID_EAX, 7)
+#define CPUID_KVM_ASYNC_PF_VMEXIT            CPUID_BIT(0x40000001, 0, CPUID_EAX, 10)
+#define CPUID_KVM_PV_SEND_IPI                CPUID_BIT(0x40000001, 0, CPUID_EAX, 11)
+#define CPUID_KVM_ASYNC_PF_INT               CPUID_BIT(0x40000001, 0, CPUID_EAX, 14)
+#define CPUID_CMP_LEGACY                     CPUID_BIT(0x80000001, 0, CPUID_ECX, 1)
+#define CPUID_TOPOEXT                        CPUID_BIT(0x80000001, 0, CPUID_ECX, 22)
+#define CPUID_NX                             CPUID_BIT(0x80000001, 0, CPUID_EDX, 20)
+
 /* In ascending order: each level has what the one before it has. */
 enum cpuid_baseline { CPUID_HOST, CPUID_X86_64_V1, CPUID_X86_64_V2, CPUID_X86_64_V3, CPUID_BASELINES };
 
@@ -108,11 +129,11 @@ void cpuid_vendor(const struct cpuid *cpuid, char ret[13]);
 /* Where a feature stands, by its usual name ("SHSTK", any case); false where no feature is called that. */
 bool cpuid_feature(const char *name, struct cpuid_bit *ret);
 
-/* Has the table a feature?  False also for an unknown name. */
-bool cpuid_has(const struct cpuid *cpuid, const char *feature);
+/* Has the table a feature? */
+bool cpuid_has(const struct cpuid *cpuid, struct cpuid_bit feature);
 
-/* Gives the table a feature, or takes it.  Nothing happens where its leaf is not there.  The name must be known. */
-void cpuid_change(struct cpuid *cpuid, const char *feature, bool on);
+/* Gives the table a feature, or takes it.  Nothing happens where its leaf is not there. */
+void cpuid_change(struct cpuid *cpuid, struct cpuid_bit feature, bool on);
 
 /* The name of a bit: "SHSTK" for leaf 7, subleaf 0, ECX, bit 7; NULL where the table has none. */
 const char *cpuid_bit_name(uint32_t function, uint32_t index, enum cpuid_register reg, unsigned bit);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cold.h"
+
 #define SUBLEAF     KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 #define BRAND_BYTES 48
 
@@ -22,7 +24,7 @@ static const char *const baseline_names[CPUID_BASELINES] = {
 static const struct {
 	enum cpuid_baseline from;
 	struct kvm_cpuid_entry2 entry;
-} leaves[] = {
+} leaves[] COLD = {
 	{ CPUID_X86_64_V1, { .function = 0x0, .eax = 0xd } },                   /* the largest leaf; vendor: the host's */
 	{ CPUID_X86_64_V1, { .function = 0x1, .eax = 0x60fb1, .ebx = 8 << 8 } }, /* 15/107/1; CLFLUSH: 8 quadwords */
 	{ CPUID_X86_64_V1, { .function = 0x2, .eax = 0xff01 } },                /* "see leaf 4" */
@@ -60,8 +62,8 @@ static const struct {
 /* The features of a baseline, each from its level on. */
 static const struct {
 	enum cpuid_baseline from;
-	const char *names; /* one behind the other, each with its zero; then an empty one */
-} features[] = {
+	char names[128]; /* one behind the other, each with its zero; then an empty one */
+} features[] COLD = {
 	/* x86-64 psABI, table 3.1, x86-64 (SCE is SYSCALL, OSFXSR is FXSR: CPUID has the processor's part). */
 	{ CPUID_X86_64_V1, "CMOV\0" "CX8\0" "FPU\0" "FXSR\0" "MMX\0" "SYSCALL\0" "SSE\0" "SSE2\0" },
 	/* What every 64-bit processor has besides, and systems take for granted. */
@@ -122,16 +124,25 @@ static void set_brand(struct cpuid *cpuid, const char *name)
 	}
 }
 
+static void give(struct cpuid *cpuid, const char *name)
+{
+	struct cpuid_bit feature;
+	bool is_known = cpuid_feature(name, &feature);
+	assert(is_known);
+	cpuid_change(cpuid, feature, is_known);
+}
+
 static void build(struct cpuid *ret, enum cpuid_baseline baseline, const struct cpuid *host)
 {
 	*ret = (struct cpuid){ 0 };
+	cold_unpack();
 	for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
 		if (leaves[i].from <= baseline)
 			ret->entries[ret->nent++] = leaves[i].entry;
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
 		if (features[i].from <= baseline)
 			for (const char *name = features[i].names; *name != '\0'; name += strlen(name) + 1)
-				cpuid_change(ret, name, true);
+				give(ret, name);
 	set_vendor(ret, host);
 	set_brand(ret, baseline_names[baseline]);
 }

@@ -69,13 +69,20 @@ static int status_of(enum error_code code)
 	return -(int)code;
 }
 
+/* What a format makes, cut off where size ends. */
+__attribute__((format(printf, 3, 0))) static void make_text(char *ret, size_t size, const char *format, va_list args)
+{
+	cold_unpack();
+	vsnprintf(ret, size, format, args);
+}
+
 __attribute__((format(printf, 3, 0))) static void set(struct error *err, enum error_code code, const char *format,
 						      va_list args)
 {
 	if (err == NULL)
 		return;
 	err->code = code;
-	vsnprintf(err->text, sizeof(err->text), format, args);
+	make_text(err->text, sizeof(err->text), format, args);
 	/* Names and strings in it may be a stranger's: what steers a terminal does not reach one. */
 	for (char *at = err->text; *at != '\0'; at++)
 		if (iscntrl((unsigned char)*at) && *at != '\n')
@@ -112,7 +119,7 @@ int(error_prefix)(struct error *err, const char *format, ...)
 	char prefix[ERROR_TEXT_MAX], text[ERROR_TEXT_MAX];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(prefix, sizeof(prefix), format, args);
+	make_text(prefix, sizeof(prefix), format, args);
 	va_end(args);
 	memcpy(text, err->text, sizeof(text));
 	memcpy(err->text, prefix, sizeof(err->text));

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cold.h"
+
 enum error_code {
 	ERROR_NONE = 0,
 	ERROR_DIFFERENT,  /* the answer is "no": a mismatch, or a host that would not take the state */
@@ -54,9 +56,16 @@ static inline int error_status(int status)
 		__builtin_unreachable();
 	return status;
 }
-#define error_set(...)    error_status(error_set(__VA_ARGS__))
-#define error_errno(...)  error_status(error_errno(__VA_ARGS__))
-#define error_prefix(...) error_status(error_prefix(__VA_ARGS__))
+
+/* Formats are literals, and cold. */
+#define ERROR_WITH(call, format)                                                                                       \
+	__extension__({                                                                                                \
+		static const char text_[] COLD_TEXT = format;                                                          \
+		error_status(call);                                                                                    \
+	})
+#define error_set(err, code, format, ...)   ERROR_WITH(error_set(err, code, text_ __VA_OPT__(, ) __VA_ARGS__), format)
+#define error_errno(err, code, format, ...) ERROR_WITH(error_errno(err, code, text_ __VA_OPT__(, ) __VA_ARGS__), format)
+#define error_prefix(err, format, ...)      ERROR_WITH(error_prefix(err, text_ __VA_OPT__(, ) __VA_ARGS__), format)
 
 /* The code for an errno of open(2) or stat(2) on an input file: no input, no permission, or otherwise. */
 enum error_code error_code_of_open(int errno_value);

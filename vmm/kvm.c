@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cold.h"
+
 #define DEVICE     "/dev/kvm"
 #define HOSTS_HINT "or run it on an emulated host (tests/hosts/)"
 
@@ -108,8 +110,8 @@ fail:
 	}
 static const struct {
 	unsigned long request;
-	const char *name;
-} request_names[] = {
+	char name[24];
+} request_names[] COLD = {
 	NAME(KVM_GET_REGS),         NAME(KVM_SET_REGS),        NAME(KVM_GET_SREGS),       NAME(KVM_SET_SREGS),
 	NAME(KVM_GET_SREGS2),       NAME(KVM_SET_SREGS2),      NAME(KVM_GET_XSAVE),       NAME(KVM_GET_XSAVE2),
 	NAME(KVM_SET_XSAVE),        NAME(KVM_GET_XCRS),        NAME(KVM_SET_XCRS),        NAME(KVM_GET_DEBUGREGS),
@@ -124,6 +126,7 @@ static const struct {
 
 const char *kvm_request_name(unsigned long request)
 {
+	cold_unpack();
 	for (size_t i = 0; i < sizeof(request_names) / sizeof(request_names[0]); i++)
 		if (request_names[i].request == request)
 			return request_names[i].name;

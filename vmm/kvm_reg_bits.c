@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cold.h"
+
 #define OTHER "OTHER"
 
 /* Text that grows word by word in a buffer of the caller and is cut off where that ends. */
@@ -45,6 +47,7 @@ static uint8_t take_number(const char **at)
 bool kvm_reg_bits_next(const char **list, struct kvm_reg_bits *ret)
 {
 	const char *at = *list;
+	cold_unpack();
 	if (at == NULL || *at == '\0')
 		return false;
 	ret->low = take_number(&at);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cold.h"
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
@@ -14,113 +16,113 @@
  * stands, so BASE counts 4 KiB, ADDRESS_64 counts 64 bytes, ADDRESS_4 counts 4.
  */
 /* clang-format off */
-const char cr0_bits[] =
+const char cr0_bits[] COLD_TEXT =
 	"0 PE\0" "1 MP\0" "2 EM\0" "3 TS\0" "4 ET\0" "5 NE\0" "16 WP\0" "18 AM\0" "29 NW\0" "30 CD\0" "31 PG\0";
 
-const char cr4_bits[] =
+const char cr4_bits[] COLD_TEXT =
 	"0 VME\0" "1 PVI\0" "2 TSD\0" "3 DE\0" "4 PSE\0" "5 PAE\0" "6 MCE\0" "7 PGE\0" "8 PCE\0" "9 OSFXSR\0"
 	"10 OSXMMEXCPT\0" "11 UMIP\0" "12 LA57\0" "13 VMXE\0" "14 SMXE\0" "16 FSGSBASE\0" "17 PCIDE\0" "18 OSXSAVE\0"
 	"19 KL\0" "20 SMEP\0" "21 SMAP\0" "22 PKE\0" "23 CET\0" "24 PKS\0" "25 UINTR\0" "27 LASS\0" "28 LAM_SUP\0"
 	"32 FRED\0";
 
-const char efer_bits[] =
+const char efer_bits[] COLD_TEXT =
 	"0 SCE\0" "8 LME\0" "10 LMA\0" "11 NXE\0" "12 SVME\0" "13 LMSLE\0" "14 FFXSR\0" "15 TCE\0" "17 MCOMMIT\0"
 	"18 INTWB\0" "20 UAIE\0" "21 AIBRSE\0";
 
 /* XCR0, IA32_XFD and IA32_XFD_ERR (SDM volume 1, 13.1 and 13.14). */
-const char xcr0_bits[] =
+const char xcr0_bits[] COLD_TEXT =
 	"0 X87\0" "1 SSE\0" "2 AVX\0" "3 BNDREGS\0" "4 BNDCSR\0" "5 OPMASK\0" "6 ZMM_HI256\0" "7 HI16_ZMM\0"
 	"9 PKRU\0" "17 TILECFG\0" "18 TILEDATA\0" "19 APX\0" "62 LWP\0";
 
-const char rflags_bits[] =
+const char rflags_bits[] COLD_TEXT =
 	"0 CF\0" "1 \0" "2 PF\0" "4 AF\0" "6 ZF\0" "7 SF\0" "8 TF\0" "9 IF\0" "10 DF\0" "11 OF\0" "12+2 IOPL\0"
 	"14 NT\0" "16 RF\0" "17 VM\0" "18 AC\0" "19 VIF\0" "20 VIP\0" "21 ID\0";
 
 /* BLD and RTM report an event by being 0 (SDM volume 3, "Debug Status Register"): the names here say what 1 means. */
-const char dr6_bits[] =
+const char dr6_bits[] COLD_TEXT =
 	"0 B0\0" "1 B1\0" "2 B2\0" "3 B3\0" "4+7 \0" "11 NO_BLD\0" "13 BD\0" "14 BS\0" "15 BT\0" "16 NO_RTM\0"
 	"17+15 \0";
 
-const char dr7_bits[] =
+const char dr7_bits[] COLD_TEXT =
 	"0 L0\0" "1 G0\0" "2 L1\0" "3 G1\0" "4 L2\0" "5 G2\0" "6 L3\0" "7 G3\0" "8 LE\0" "9 GE\0" "10 \0" "11 RTM\0"
 	"13 GD\0" "16+2 RW0\0" "18+2 LEN0\0" "20+2 RW1\0" "22+2 LEN1\0" "24+2 RW2\0" "26+2 LEN2\0" "28+2 RW3\0"
 	"30+2 LEN3\0";
 
-static const char xss_bits[] =
+static const char xss_bits[] COLD_TEXT =
 	"8 PT\0" "10 PASID\0" "11 CET_U\0" "12 CET_S\0" "13 HDC\0" "14 UINTR\0" "15 LBR\0" "16 HWP\0";
 
-static const char apic_base_bits[] = "8 BSP\0" "10 X2APIC\0" "11 ENABLE\0" "12+40 BASE\0";
+static const char apic_base_bits[] COLD_TEXT = "8 BSP\0" "10 X2APIC\0" "11 ENABLE\0" "12+40 BASE\0";
 
-static const char feature_control_bits[] =
+static const char feature_control_bits[] COLD_TEXT =
 	"0 LOCK\0" "1 VMX_IN_SMX\0" "2 VMX_OUTSIDE_SMX\0" "8+7 SENTER_LOCAL\0" "15 SENTER_GLOBAL\0"
 	"17 SGX_LAUNCH_CONTROL\0" "18 SGX\0" "20 LMCE\0";
 
-static const char spec_ctrl_bits[] =
+static const char spec_ctrl_bits[] COLD_TEXT =
 	"0 IBRS\0" "1 STIBP\0" "2 SSBD\0" "3 IPRED_DIS_U\0" "4 IPRED_DIS_S\0" "5 RRSBA_DIS_U\0" "6 RRSBA_DIS_S\0"
 	"7 PSFD\0" "8 DDPD_U\0" "10 BHI_DIS_S\0";
 
-static const char platform_info_bits[] = "8+8 RATIO\0" "31 CPUID_FAULTING\0";
+static const char platform_info_bits[] COLD_TEXT = "8+8 RATIO\0" "31 CPUID_FAULTING\0";
 
-static const char umwait_control_bits[] = "0 C02_DISABLE\0" "2+30 MAX_TIME\0";
+static const char umwait_control_bits[] COLD_TEXT = "0 C02_DISABLE\0" "2+30 MAX_TIME\0";
 
-static const char mtrrcap_bits[] = "0+8 VCNT\0" "8 FIX\0" "10 WC\0" "11 SMRR\0";
+static const char mtrrcap_bits[] COLD_TEXT = "0+8 VCNT\0" "8 FIX\0" "10 WC\0" "11 SMRR\0";
 
-static const char arch_capabilities_bits[] =
+static const char arch_capabilities_bits[] COLD_TEXT =
 	"0 RDCL_NO\0" "1 IBRS_ALL\0" "2 RSBA\0" "3 SKIP_L1DFL_VMENTRY\0" "4 SSB_NO\0" "5 MDS_NO\0"
 	"6 IF_PSCHANGE_MC_NO\0" "7 TSX_CTRL\0" "8 TAA_NO\0" "10 MISC_PACKAGE_CTLS\0" "11 ENERGY_FILTERING_CTL\0"
 	"12 DOITM\0" "13 SBDR_SSDP_NO\0" "14 FBSDP_NO\0" "15 PSDP_NO\0" "17 FB_CLEAR\0" "18 FB_CLEAR_CTRL\0"
 	"19 RRSBA\0" "20 BHI_NO\0" "21 XAPIC_DISABLE_STATUS\0" "23 OVERCLOCKING_STATUS\0" "24 PBRSB_NO\0"
 	"25 GDS_CTRL\0" "26 GDS_NO\0" "27 RFDS_NO\0" "28 RFDS_CLEAR\0" "62 ITS_NO\0";
 
-static const char tsx_ctrl_bits[] = "0 RTM_DISABLE\0" "1 TSX_CPUID_CLEAR\0";
+static const char tsx_ctrl_bits[] COLD_TEXT = "0 RTM_DISABLE\0" "1 TSX_CPUID_CLEAR\0";
 
-static const char misc_features_bits[] = "0 CPUID_FAULT\0" "1 RING3_MWAIT\0";
+static const char misc_features_bits[] COLD_TEXT = "0 CPUID_FAULT\0" "1 RING3_MWAIT\0";
 
-static const char mcg_cap_bits[] =
+static const char mcg_cap_bits[] COLD_TEXT =
 	"0+8 COUNT\0" "8 CTL_P\0" "9 EXT_P\0" "10 CMCI_P\0" "11 TES_P\0" "16+8 EXT_CNT\0" "24 SER_P\0" "25 EMC_P\0"
 	"26 ELOG_P\0" "27 LMCE_P\0";
 
-static const char mcg_status_bits[] = "0 RIPV\0" "1 EIPV\0" "2 MCIP\0" "3 LMCE_S\0";
+static const char mcg_status_bits[] COLD_TEXT = "0 RIPV\0" "1 EIPV\0" "2 MCIP\0" "3 LMCE_S\0";
 
-static const char misc_enable_bits[] =
+static const char misc_enable_bits[] COLD_TEXT =
 	"0 FAST_STRING\0" "3 TCC\0" "7 PERFMON\0" "11 BTS_UNAVAILABLE\0" "12 PEBS_UNAVAILABLE\0" "16 EIST\0"
 	"18 MONITOR_FSM\0" "22 LIMIT_CPUID\0" "23 XTPR_DISABLE\0" "34 XD_DISABLE\0";
 
-static const char debugctl_bits[] =
+static const char debugctl_bits[] COLD_TEXT =
 	"0 LBR\0" "1 BTF\0" "2 BLD\0" "6 TR\0" "7 BTS\0" "8 BTINT\0" "9 BTS_OFF_OS\0" "10 BTS_OFF_USR\0"
 	"11 FREEZE_LBRS_ON_PMI\0" "12 FREEZE_PERFMON_ON_PMI\0" "14 FREEZE_WHILE_SMM\0" "15 RTM_DEBUG\0";
 
-static const char pat_bits[] =
+static const char pat_bits[] COLD_TEXT =
 	"0+3 PA0\0" "8+3 PA1\0" "16+3 PA2\0" "24+3 PA3\0" "32+3 PA4\0" "40+3 PA5\0" "48+3 PA6\0" "56+3 PA7\0";
 
-static const char mtrr_def_type_bits[] = "0+8 TYPE\0" "10 FIXED_ENABLE\0" "11 ENABLE\0";
+static const char mtrr_def_type_bits[] COLD_TEXT = "0+8 TYPE\0" "10 FIXED_ENABLE\0" "11 ENABLE\0";
 
-static const char cet_bits[] =
+static const char cet_bits[] COLD_TEXT =
 	"0 SH_STK_EN\0" "1 WR_SHSTK_EN\0" "2 ENDBR_EN\0" "3 LEG_IW_EN\0" "4 NO_TRACK_EN\0" "5 SUPPRESS_DIS\0"
 	"10 SUPPRESS\0" "11 WAIT_ENDBRANCH\0" "12+52 EB_LEG_BITMAP_BASE\0";
 
-static const char bndcfgs_bits[] = "0 EN\0" "1 BNDPRESERVE\0" "12+52 BASE\0";
+static const char bndcfgs_bits[] COLD_TEXT = "0 EN\0" "1 BNDPRESERVE\0" "12+52 BASE\0";
 
-static const char syscfg_bits[] =
+static const char syscfg_bits[] COLD_TEXT =
 	"18 MTRR_FIX_DRAM_EN\0" "19 MTRR_FIX_DRAM_MOD_EN\0" "20 MTRR_VAR_DRAM_EN\0" "21 MTRR_TOM2_EN\0"
 	"22 TOM2_FORCE_WB\0" "23 MEM_ENCRYPT_EN\0" "24 SNP_EN\0" "25 VMPL_EN\0";
 
-static const char hwcr_bits[] =
+static const char hwcr_bits[] COLD_TEXT =
 	"0 SMMLOCK\0" "3 TLBCACHEDIS\0" "4 INVD_WBINVD\0" "6 FFDIS\0" "8 IGNNE_EM\0" "9 MONMWAITDIS\0"
 	"17 WRAP32DIS\0" "18 MCSTATUSWREN\0" "24 TSCFREQSEL\0" "25 CPBDIS\0" "30 IRPERFEN\0" "35 CPUIDUSERDIS\0";
 
-static const char vm_cr_bits[] = "0 DPD\0" "1 R_INIT\0" "2 DIS_A20M\0" "3 LOCK\0" "4 SVMDIS\0";
+static const char vm_cr_bits[] COLD_TEXT = "0 DPD\0" "1 R_INIT\0" "2 DIS_A20M\0" "3 LOCK\0" "4 SVMDIS\0";
 
-static const char virt_spec_ctrl_bits[] = "2 SSBD\0";
-static const char de_cfg_bits[] = "1 LFENCE_SERIALIZE\0";
+static const char virt_spec_ctrl_bits[] COLD_TEXT = "2 SSBD\0";
+static const char de_cfg_bits[] COLD_TEXT = "1 LFENCE_SERIALIZE\0";
 
-static const char async_pf_en_bits[] =
+static const char async_pf_en_bits[] COLD_TEXT =
 	"0 ENABLED\0" "1 SEND_ALWAYS\0" "2 DELIVERY_AS_PF_VMEXIT\0" "3 DELIVERY_AS_INT\0" "6+58 ADDRESS_64\0";
 
-static const char async_pf_int_bits[] = "0+8 VECTOR\0";
-static const char enabled_bits[] = "0 ENABLED\0";
-static const char address_4_bits[] = "0 ENABLED\0" "2+62 ADDRESS_4\0";
-static const char address_64_bits[] = "0 ENABLED\0" "6+58 ADDRESS_64\0";
+static const char async_pf_int_bits[] COLD_TEXT = "0+8 VECTOR\0";
+static const char enabled_bits[] COLD_TEXT = "0 ENABLED\0";
+static const char address_4_bits[] COLD_TEXT = "0 ENABLED\0" "2+62 ADDRESS_4\0";
+static const char address_64_bits[] COLD_TEXT = "0 ENABLED\0" "6+58 ADDRESS_64\0";
 
 /*
  * MSRs by number, hexadecimal, in ascending order: "10 IA32_TSC\0".  Those whose names differ only in a number are one
@@ -128,7 +130,7 @@ static const char address_64_bits[] = "0 ENABLED\0" "6+58 ADDRESS_64\0";
  * SDM's, shared by AMD where AMD has the register; names without it are the SDM's model-specific ones, the APM's, the
  * Hyper-V TLFS's ("HV_") and KVM's own, each without the "MSR_" that stands before a number.
  */
-static const char msr_names[] =
+static const char msr_names[] COLD_TEXT =
 	"0 IA32_P5_MC_ADDR\0" "1 IA32_P5_MC_TYPE\0" "10 IA32_TSC\0" "11 KVM_WALL_CLOCK\0" "12 KVM_SYSTEM_TIME\0"
 	"17 IA32_PLATFORM_ID\0" "1b IA32_APIC_BASE\0" "2a EBL_CR_POWERON\0" "33 TEST_CTRL\0" "34 SMI_COUNT\0"
 	"3a IA32_FEATURE_CONTROL\0" "3b IA32_TSC_ADJUST\0" "48 IA32_SPEC_CTRL\0" "49 IA32_PRED_CMD\0"
@@ -269,6 +271,7 @@ struct named {
 static bool next_named(const char **list, struct named *ret)
 {
 	char *at;
+	cold_unpack();
 	if (**list == '\0')
 		return false;
 	*ret = (struct named){ .first = (uint32_t)strtoul(*list, &at, 16), .count = 1, .step = 1 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "cold.h"
 #include "kvm.h"
 #include "kvm_reg.h"
 
@@ -32,7 +33,7 @@ enum request { GET, SET, LIST };
  * A write gives the register its own value with the bits of flip inverted.
  */
 static const struct rule {
-	const char *name, *text;
+	char name[24], text[104];
 	uint64_t id, flip;
 	struct {
 		uint8_t low, width, skip_first, skip_last;
@@ -42,7 +43,7 @@ static const struct rule {
 	bool bad_structure, bad_value;
 	uint8_t room, listed; /* LIST: n before and after */
 	kvm_reg_answer documented, v13;
-} rules[] = {
+} rules[] COLD = {
 /* clang-format off */
 #define ARCHITECTURE .field = { 56, 8, KVM_REG_X86 >> 56, KVM_REG_X86 >> 56, false }
 #define RESERVED .field = { 40, 12, 0, 0, true }
@@ -276,6 +277,7 @@ unsigned kvm_reg_rules_run(int kvm_fd, int vcpu_fd, bool has_shstk,
 {
 	unsigned nr_different = 0;
 	bool has_one_reg = kvm_reg_has_one_reg(kvm_fd);
+	cold_unpack();
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		const struct rule *rule = &rules[i];
 		struct kvm_reg_rule_result result = {

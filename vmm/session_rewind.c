@@ -86,11 +86,11 @@ int session_drop_point(struct session *session, struct error *err)
 
 int session_rewind_now(struct session *session, struct error *err)
 {
-	if (session->rewind == NULL)
+	if (session->rewind == NULL && session->options->rewind_every != 0)
 		return error_set(err, ERROR_NOT_NOW,
-				 session->options->rewind_every != 0
-					 ? "rewind: the guest has not come to its first checkpoint, which is the point"
-					 : "rewind: no point is set; rewind --set makes one");
+				 "rewind: the guest has not come to its first checkpoint, which is the point");
+	if (session->rewind == NULL)
+		return error_set(err, ERROR_NOT_NOW, "rewind: no point is set; rewind --set makes one");
 	vm_pause(session->vm);
 	int status = session_rewind(session, err);
 	vm_resume(session->vm);

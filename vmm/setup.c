@@ -67,10 +67,10 @@ static int set_cpuid_of(struct vcpu *vcpu, struct cpuid *cpuid, struct error *er
  */
 static const struct {
 	uint64_t id;
-	const char *feature;
+	struct cpuid_bit feature;
 } feature_msrs[] = {
-	{ KVM_X86_REG_MSR(0x10a), "ARCH_CAPABILITIES" },
-	{ KVM_X86_REG_MSR(0x345), "PDCM" }, /* IA32_PERF_CAPABILITIES */
+	{ KVM_X86_REG_MSR(0x10a), CPUID_ARCH_CAPABILITIES },
+	{ KVM_X86_REG_MSR(0x345), CPUID_PDCM }, /* IA32_PERF_CAPABILITIES */
 };
 
 /* A kernel that refuses 0 here keeps its value, which is saved and told like any other register. */
@@ -151,7 +151,7 @@ int setup_boot(const struct setup *setup, struct boot_request *request, int kvm_
 		request->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
 		request->nr_vcpus = setup->nr_vcpus;
 		request->irqchip = setup->irqchip;
-		request->has_nx = cpuid_has(&cpuid, "NX");
+		request->has_nx = cpuid_has(&cpuid, CPUID_NX);
 		status = load(vm, loader, request, err);
 	}
 	memory_done(&memory);

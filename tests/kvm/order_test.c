@@ -12,6 +12,7 @@
 #include "snapshot/registers.h"
 #include "snapshot/save.h"
 #include "snapshot/state.h"
+#include "tests/unit/cpuid_named.h"
 
 /* ---- What the reproductions share ---- */
 
@@ -169,7 +170,7 @@ static const char *nested_before_sregs(struct scene *scene)
 	struct error err;
 	struct vm *vm = machine_boot(&regs_full);
 	int size = kvm_capability(vm->fd, KVM_CAP_NESTED_STATE);
-	bool has_svm = cpuid_has(&vm->vcpus[0].cpuid, "SVM");
+	bool has_svm = has_named(&vm->vcpus[0].cpuid, "SVM");
 	machine_free(vm);
 	if (size == 0)
 		return "this KVM has no nested state";

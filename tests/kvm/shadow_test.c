@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "snapshot/state.h"
+#include "tests/unit/cpuid_named.h"
 
 #define CR4_CET   (1ull << 23) /* SDM volume 3, 2.5 */
 #define GUEST_SSP KVM_X86_REG_SYNTHETIC_MSR(KVM_REG_GUEST_SSP)
@@ -19,7 +20,7 @@ static bool take(struct image *ret, const char *test)
 {
 	uint32_t at = 0;
 	struct vm *vm = machine_boot(&kind);
-	bool has_cet = cpuid_has(&vm->vcpus[0].cpuid, "SHSTK") || cpuid_has(&vm->vcpus[0].cpuid, "IBT");
+	bool has_cet = has_named(&vm->vcpus[0].cpuid, "SHSTK") || has_named(&vm->vcpus[0].cpuid, "IBT");
 	if (has_cet) {
 		test_skipped(test, "this host has CET");
 	} else {

@@ -72,8 +72,8 @@ static bool edit_feature(struct image *image, const char *name, const char *valu
 	if (!cpuid_feature(name, &bit))
 		return false;
 	for (unsigned vcpu = 0; image_cpuid(image, vcpu, &cpuid); vcpu++) {
-		cpuid_change(&cpuid, name, on);
-		if (cpuid_has(&cpuid, name) != on)
+		cpuid_change(&cpuid, bit, on);
+		if (cpuid_has(&cpuid, bit) != on)
 			return false;
 		struct buffer *payload = payload_of(image, "cpuid", vcpu);
 		memcpy(payload->data, cpuid.entries, payload->size);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cpuid_named.h"
 #include "vmm/cpuid.h"
 #include "vmm/kvm.h"
 
@@ -175,8 +176,8 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 		return MADE_VCPU;
 	case KVM_SET_CPUID2:
 		memcpy(&made_table, arg, sizeof(made_table));
-		cpuid_change(&made_table, "SSE3", true);
-		cpuid_change(&made_table, "ARCH_CAPABILITIES", false);
+		change_named(&made_table, "SSE3", true);
+		change_named(&made_table, "ARCH_CAPABILITIES", false);
 		return 0;
 	case KVM_GET_CPUID2:
 		if (fd == MADE_VCPU)
@@ -219,8 +220,8 @@ START_TEST(supported_has_what_kvm_emulates)
 {
 	for (int host = 0; host < NR_HOSTS; host++) {
 		struct cpuid cpuid = supported(host);
-		ck_assert_msg(cpuid_has(&cpuid, "HYPERVISOR") && cpuid_has(&cpuid, "X2APIC") &&
-				      cpuid_has(&cpuid, "TSC_DEADLINE"),
+		ck_assert_msg(has_named(&cpuid, "HYPERVISOR") && has_named(&cpuid, "X2APIC") &&
+				      has_named(&cpuid, "TSC_DEADLINE"),
 			      "host %s", hosts[host].name);
 		bool listed = (hosts[host].entries[1].ecx >> 24 & 1) != 0;
 		ck_assert_int_eq(listed, hosts[host].is_new);
@@ -279,6 +280,7 @@ END_TEST
 START_TEST(features_have_names)
 {
 	struct cpuid cpuid = supported(HOST_B), amd = supported(HOST_P);
+	struct cpuid_bit at;
 	ck_assert_str_eq(cpuid_bit_name(7, 0, CPUID_ECX, 7), "SHSTK");
 	ck_assert_str_eq(cpuid_bit_name(7, 0, CPUID_EDX, 20), "IBT");
 	ck_assert_str_eq(cpuid_bit_name(0x80000001, 0, CPUID_EDX, 29), "LM");
@@ -287,13 +289,50 @@ START_TEST(features_have_names)
 		ck_assert_ptr_null(cpuid_bit_name(1, 0, CPUID_ECX, bit));
 	ck_assert_ptr_null(cpuid_bit_name(0x80000008, 0, CPUID_EAX, 0));
 	ck_assert(cpuid_is_features(0xd, 1, CPUID_ECX) && !cpuid_is_features(0xd, 0, CPUID_EBX));
-	ck_assert(cpuid_has(&cpuid, "SHSTK") && cpuid_has(&cpuid, "ibt") && cpuid_has(&cpuid, "XFEATURE_CET_U"));
-	ck_assert(!cpuid_has(&amd, "SHSTK") && !cpuid_has(&amd, "SSE3") && cpuid_has(&amd, "TOPOEXT"));
-	ck_assert(!cpuid_has(&cpuid, "shst") && !cpuid_has(&cpuid, ""));
-	cpuid_change(&cpuid, "SHSTK", false);
+	ck_assert(has_named(&cpuid, "SHSTK") && has_named(&cpuid, "ibt") && has_named(&cpuid, "XFEATURE_CET_U"));
+	ck_assert(!has_named(&amd, "SHSTK") && !has_named(&amd, "SSE3") && has_named(&amd, "TOPOEXT"));
+	ck_assert(!cpuid_feature("shst", &at) && !cpuid_feature("", &at));
+	change_named(&cpuid, "SHSTK", false);
 	ck_assert_uint_eq(cpuid_get(&cpuid, 7, 0, CPUID_ECX), 0x18405fce & ~0x80u);
-	cpuid_change(&cpuid, "SHSTK", true);
+	change_named(&cpuid, "SHSTK", true);
 	ck_assert_uint_eq(cpuid_get(&cpuid, 7, 0, CPUID_ECX), 0x18405fce);
+}
+END_TEST
+
+START_TEST(features_of_the_program_have_their_names)
+{
+#define NAMED(feature)                                                                                                 \
+	{                                                                                                              \
+		CPUID_##feature, #feature                                                                              \
+	}
+	static const struct {
+		struct cpuid_bit bit;
+		const char *name;
+	} features[] = {
+		NAMED(X2APIC),
+		NAMED(PDCM),
+		NAMED(TSC_DEADLINE),
+		NAMED(XSAVE),
+		NAMED(HYPERVISOR),
+		NAMED(APIC),
+		NAMED(HTT),
+		NAMED(SHSTK),
+		NAMED(KVM_ASYNC_PF),
+		NAMED(KVM_PV_EOI),
+		NAMED(KVM_PV_UNHALT),
+		NAMED(KVM_ASYNC_PF_VMEXIT),
+		NAMED(KVM_PV_SEND_IPI),
+		NAMED(KVM_ASYNC_PF_INT),
+		NAMED(CMP_LEGACY),
+		NAMED(TOPOEXT),
+		NAMED(NX),
+		NAMED(ARCH_CAPABILITIES),
+	};
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		struct cpuid_bit bit = features[i].bit;
+		const char *name = cpuid_bit_name(bit.function, bit.index, bit.reg, bit.bit);
+		ck_assert_msg(name != NULL && strcmp(name, features[i].name) == 0, "%s", features[i].name);
+	}
 }
 END_TEST
 
@@ -337,10 +376,10 @@ START_TEST(missing_features_are_named)
 	char list[ERROR_TEXT_MAX] = "";
 	ck_assert_uint_eq(cpuid_missing(&b, &b, collect, list), 0);
 	ck_assert_str_eq(list, "");
-	cpuid_change(&p, "CLWB", false);
+	change_named(&p, "CLWB", false);
 	struct cpuid wanted = p;
-	cpuid_change(&wanted, "CLWB", true);
-	cpuid_change(&wanted, "SSE3", true);
+	change_named(&wanted, "CLWB", true);
+	change_named(&wanted, "SSE3", true);
 	cpuid_find_writable(&wanted, 7, 0)->edx |= 1u << 7;
 	ck_assert_uint_eq(cpuid_missing(&wanted, &p, collect, list), 3);
 	ck_assert_str_eq(list, "SSE3;CLWB;0x7.0 edx bit 7;");
@@ -357,14 +396,14 @@ START_TEST(what_kvm_does_itself_is_not_held_against_a_host)
 						"TSC_DEADLINE", "HYPERVISOR", "TSC_ADJUST", "HTT",  "CMP_LEGACY" };
 	struct cpuid wanted = supported(HOST_B), host = wanted;
 	for (size_t i = 0; i < sizeof(emulated) / sizeof(emulated[0]); i++) {
-		cpuid_change(&wanted, emulated[i], true);
-		ck_assert(cpuid_has(&wanted, emulated[i]));
-		cpuid_change(&host, emulated[i], false);
+		change_named(&wanted, emulated[i], true);
+		ck_assert(has_named(&wanted, emulated[i]));
+		change_named(&host, emulated[i], false);
 	}
 	/* AMD's copies of leaf 1's bits, which Intel has not. */
 	cpuid_find_writable(&wanted, 0x80000001, 0)->edx |= cpuid_get(&wanted, 1, 0, CPUID_EDX) & 0x0183f3ff;
 	ck_assert_uint_eq(cpuid_missing(&wanted, &host, NULL, NULL), 0);
-	cpuid_change(&host, "SYSCALL", false);
+	change_named(&host, "SYSCALL", false);
 	ck_assert_uint_eq(cpuid_missing(&wanted, &host, NULL, NULL), 1);
 }
 END_TEST
@@ -390,11 +429,11 @@ START_TEST(state_components_must_stand_where_the_host_keeps_them)
 	ck_assert_uint_eq(cpuid_missing(&wanted, &host, collect, list), 1);
 	ck_assert_str_eq(list, "XSAVE component 5 of 0x40 bytes at 0x340 (the host: 0x40 at 0x440);");
 	/* Without XSAVE the guest cannot see them. */
-	cpuid_change(&wanted, "XSAVE", false);
+	change_named(&wanted, "XSAVE", false);
 	ck_assert_uint_eq(cpuid_missing(&wanted, &host, collect, list), 0);
 	list[0] = '\0';
-	cpuid_change(&host, "XFEATURE_CET_U", false);
-	cpuid_change(&host, "XFEATURE_OPMASK", false);
+	change_named(&host, "XFEATURE_CET_U", false);
+	change_named(&host, "XFEATURE_OPMASK", false);
 	ck_assert_uint_eq(cpuid_missing(&wanted, &host, collect, list), 2);
 	ck_assert_str_eq(list, "XFEATURE_OPMASK;XFEATURE_CET_U;");
 }
@@ -451,10 +490,10 @@ START_TEST(a_baseline_has_the_level_and_no_more)
 		ck_assert_int_eq(cpuid_apply_baseline(&table, level, NULL), 0);
 		for (enum cpuid_baseline other = CPUID_X86_64_V1; other < CPUID_BASELINES; other++)
 			for (size_t i = 0; i < 10 && levels[other][i] != NULL; i++)
-				ck_assert_msg(cpuid_has(&table, levels[other][i]) == (other <= level), "%s in %s",
+				ck_assert_msg(has_named(&table, levels[other][i]) == (other <= level), "%s in %s",
 					      levels[other][i], cpuid_baseline_name(level));
-		ck_assert(cpuid_has(&table, "NX") && cpuid_has(&table, "LM") && cpuid_has(&table, "KVM_CLOCKSOURCE2"));
-		ck_assert(!cpuid_has(&table, "VMX") && !cpuid_has(&table, "SHSTK") && !cpuid_has(&table, "SS"));
+		ck_assert(has_named(&table, "NX") && has_named(&table, "LM") && has_named(&table, "KVM_CLOCKSOURCE2"));
+		ck_assert(!has_named(&table, "VMX") && !has_named(&table, "SHSTK") && !has_named(&table, "SS"));
 		ck_assert_uint_eq(cpuid_get(&table, 0x80000008, 0, CPUID_EAX), 48 << 8 | 39);
 		ck_assert_int_eq(cpuid_find(&table, 0xd, 2) != NULL, level >= CPUID_X86_64_V3);
 		char brand[49] = "";
@@ -492,7 +531,7 @@ START_TEST(without_a_lapic_nothing_needs_one)
 	cpuid_set_lapic(&cpuid, true);
 	ck_assert_mem_eq(&cpuid, &before, sizeof(cpuid));
 	cpuid_set_lapic(&cpuid, false);
-	ck_assert(!cpuid_has(&cpuid, "APIC") && !cpuid_has(&cpuid, "X2APIC") && !cpuid_has(&cpuid, "TSC_DEADLINE"));
+	ck_assert(!has_named(&cpuid, "APIC") && !has_named(&cpuid, "X2APIC") && !has_named(&cpuid, "TSC_DEADLINE"));
 	ck_assert_uint_eq(cpuid_get(&cpuid, 0x40000001, 0, CPUID_EAX), 0x01007efb & ~0x4cd0u);
 }
 END_TEST
@@ -512,8 +551,8 @@ static const struct topology {
 static void check_topology(const struct cpuid *cpuid, const struct topology *t, uint32_t levels)
 {
 	ck_assert_uint_eq(cpuid_get(cpuid, 1, 0, CPUID_EBX), t->leaf1_ebx);
-	ck_assert_int_eq(cpuid_has(cpuid, "HTT"), t->htt);
-	ck_assert_int_eq(cpuid_has(cpuid, "CMP_LEGACY"), t->htt);
+	ck_assert_int_eq(has_named(cpuid, "HTT"), t->htt);
+	ck_assert_int_eq(has_named(cpuid, "CMP_LEGACY"), t->htt);
 	ck_assert_uint_eq(cpuid_get(cpuid, levels, 0, CPUID_EAX), 0);
 	ck_assert_uint_eq(cpuid_get(cpuid, levels, 0, CPUID_EBX), 1);
 	ck_assert_uint_eq(cpuid_get(cpuid, levels, 0, CPUID_ECX), 0x100);
@@ -569,7 +608,7 @@ START_TEST(topology_replaces_the_hosts)
 		ck_assert_uint_eq(cpuid_get(&cpuid, 0x8000001e, 0, CPUID_EBX), t->id);
 		/* Without TOPOEXT the leaf means nothing. */
 		struct cpuid plain = supported(HOST_P);
-		cpuid_change(&plain, "TOPOEXT", false);
+		change_named(&plain, "TOPOEXT", false);
 		cpuid_set_topology(&plain, t->id, t->nr);
 		ck_assert_uint_eq(cpuid_get(&plain, 0x8000001e, 0, CPUID_EAX), 0);
 		/* Applying it again changes nothing. */
@@ -594,8 +633,9 @@ START_TEST(a_full_table_stays_whole)
 END_TEST
 
 UNIT_MAIN("cpuid", supported_has_what_kvm_emulates, a_vcpus_table_has_as_many_leaves_as_were_given,
-	  granted_is_what_a_vcpu_reads_back, leaves_are_found, features_have_names, a_name_stands_for_one_bit,
-	  registers_have_names_for_people, missing_features_are_named, what_kvm_does_itself_is_not_held_against_a_host,
+	  granted_is_what_a_vcpu_reads_back, leaves_are_found, features_have_names,
+	  features_of_the_program_have_their_names, a_name_stands_for_one_bit, registers_have_names_for_people,
+	  missing_features_are_named, what_kvm_does_itself_is_not_held_against_a_host,
 	  numbers_must_not_exceed_the_hosts, state_components_must_stand_where_the_host_keeps_them,
 	  baselines_are_parsed, a_baseline_is_the_same_on_every_host, a_baseline_has_the_level_and_no_more,
 	  what_a_host_lacks_of_a_baseline_is_named, without_a_lapic_nothing_needs_one, topology_is_one_package_of_cores,

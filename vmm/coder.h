@@ -1,17 +1,25 @@
 /*
- * How the guests' images are packed (images.h): as literals, and repetitions of what was there before, in bits that
- * take the less room the better they were foreseen.  A range coder, as LZMA has one: what is possible yet lies from low
- * to high, and a bit divides that by how probable it was; the leading bytes on which both ends agree are put out.
- * Packing and unpacking go through the same steps, in which a bit is either given or found, and learn alike from it.
+ * How what most runs do not need is packed into the program, the guests' images and most of its texts: as literals, and
+ * repetitions of what was there before, in bits that take the less room the better they were foreseen.  A range coder,
+ * as LZMA has one: what is possible yet lies from low to high, and a bit divides that by how probable it was; the
+ * leading bytes on which both ends agree are put out.  Packing (pack.c) and unpacking go through the same steps, in
+ * which a bit is either given or found, and learn alike from it.
  */
-#ifndef STASIS_GUEST_CODER_H
-#define STASIS_GUEST_CODER_H
+#ifndef STASIS_VMM_CODER_H
+#define STASIS_VMM_CODER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CODER_REPEAT_MIN 2 /* bytes of the shortest repetition */
 #define CODER_BITS_MAX   16
 #define CODER_END_SIZE   4 /* bytes that coder_end() puts out */
+
+/* Where a file that was packed lies in what is unpacked.  The last place has no name, and is the end of it all. */
+struct coder_place {
+	char name[16];
+	uint32_t offset, size;
+};
 
 /* How much more probable than not it is that a bit is 1, of 32768. */
 typedef int16_t coder_chance;
@@ -38,13 +46,16 @@ struct coder_step {
 	uint8_t byte;
 };
 
+/* Begins to pack to a buffer, which has room for whatever comes. */
 void coder_pack(struct coder *ret, uint8_t *to);
-void coder_unpack(struct coder *ret, const uint8_t *from);
 
 /* Packs the step, or gives the next one. */
 void coder_take(struct coder *coder, struct coder_step *step);
 
 /* The end of packing. */
 void coder_end(struct coder *coder);
+
+/* Unpacks the first so many bytes of what was packed; no repetition goes over their end where a place (pack.c) ends. */
+void coder_unpack(const uint8_t *from, uint8_t *to, size_t size);
 
 #endif

@@ -1,7 +1,6 @@
 #include "coder.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #define ONE  32768
 #define RATE 4 /* a chance comes nearer to what is seen by a 16th of the distance */
@@ -19,13 +18,6 @@ static void next_byte(struct coder *coder)
 void coder_pack(struct coder *ret, uint8_t *to)
 {
 	*ret = (struct coder){ .to = to, .high = UINT32_MAX };
-}
-
-void coder_unpack(struct coder *ret, const uint8_t *from)
-{
-	*ret = (struct coder){ .from = from };
-	while (ret->high != UINT32_MAX)
-		next_byte(ret);
 }
 
 void coder_end(struct coder *coder)
@@ -83,4 +75,21 @@ void coder_take(struct coder *coder, struct coder_step *step)
 		coder->distance = take_number(coder, &coder->distances, step->distance);
 	step->distance = coder->distance;
 	step->length = take_number(coder, &coder->lengths, step->length - 1) + 1;
+}
+
+void coder_unpack(const uint8_t *from, uint8_t *to, size_t size)
+{
+	struct coder coder = { .from = from };
+	struct coder_step step = { 0 };
+	const uint8_t *end = to + size;
+	while (coder.high != UINT32_MAX)
+		next_byte(&coder);
+	while (to < end) {
+		coder_take(&coder, &step);
+		if (step.length == 1)
+			*to++ = step.byte;
+		else /* it may overlap what it makes */
+			for (; step.length > 0; step.length--, to++)
+				*to = *(to - step.distance);
+	}
 }

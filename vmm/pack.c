@@ -1,7 +1,7 @@
 /*
- * Packs the guests' images for the program (images.h):
+ * Packs files for the program (coder.h) into an array THINGS_packed, and says in THINGS_places where each lies:
  *
- *   guest_pack images.c NAME=FILE...
+ *   stasis_pack OUTPUT.c THINGS NAME=FILE...
  */
 #include <limits.h>
 #include <stdbool.h>
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "coder.h"
-#include "images.h"
 
 #define SIZE_MAX_ALL 0xffff /* so every distance is in reach of the coder's numbers */
 #define EVERY_LENGTH 20     /* shorter repetitions than the longest one are tried up to this length */
@@ -19,7 +18,7 @@
 
 static uint8_t bytes[SIZE_MAX_ALL];
 static size_t size;
-static size_t ends[SIZE_MAX_ALL]; /* of the image that a byte is of */
+static size_t ends[SIZE_MAX_ALL]; /* of the file that a byte is of */
 
 /* The cheapest way from each byte to the end: its first step, and what it all costs. */
 static struct coder_step steps[SIZE_MAX_ALL];
@@ -44,7 +43,7 @@ static void try_step(size_t at, struct coder_step step, unsigned cost)
 	steps[at] = step;
 }
 
-/* The repetitions of what stands at from.  None goes over an image's end. */
+/* The repetitions of what stands at from.  None goes over a file's end. */
 static void try_repeats(size_t at, size_t from)
 {
 	size_t length = 0;
@@ -93,22 +92,22 @@ static bool add_file(const char *path, size_t *ret_size)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || freopen(argv[1], "w", stdout) == NULL) {
-		fprintf(stderr, "guest_pack: %s cannot be written\n", argc < 2 ? "nothing" : argv[1]);
+	if (argc < 4 || freopen(argv[1], "w", stdout) == NULL) {
+		fprintf(stderr, "usage: stasis_pack OUTPUT.c THINGS NAME=FILE...\n");
 		return EXIT_FAILURE;
 	}
-	printf("#include \"guest/images.h\"\n\nconst struct image_place image_places[] = {\n");
-	for (int i = 2; i < argc; i++) {
+	printf("#include \"vmm/coder.h\"\n\nconst struct coder_place %s_places[] = {\n", argv[2]);
+	for (int i = 3; i < argc; i++) {
 		char *path = strchr(argv[i], '=');
 		size_t offset = size, length;
 		if (path == NULL || !add_file(path + 1, &length)) {
-			fprintf(stderr, "guest_pack: %s: not readable as NAME=FILE, or more than %d bytes together\n",
+			fprintf(stderr, "stasis_pack: %s: not readable as NAME=FILE, or more than %d bytes together\n",
 				argv[i], SIZE_MAX_ALL);
 			return EXIT_FAILURE;
 		}
 		printf("\t{ \"%.*s\", %zu, %zu },\n", (int)(path - argv[i]), argv[i], offset, length);
 	}
-	printf("\t{ \"\", 0, 0 }\n};\n\nconst uint8_t images_packed[] = {");
+	printf("\t{ \"\", %zu, 0 }\n};\n\nconst uint8_t %s_packed[] = {", size, argv[2]);
 	pack();
 	printf("\n};\n");
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

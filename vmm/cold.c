@@ -1,0 +1,34 @@
+#include "cold.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "coder.h"
+
+/* The section of that name, by the linker. */
+extern uint8_t __start_cold[], __stop_cold[];
+
+/* Made by pack.c, and in the program alone. */
+extern const struct coder_place cold_places[] __attribute__((weak));
+extern const uint8_t cold_packed[] __attribute__((weak));
+
+static void unpack(void)
+{
+	size_t size = (size_t)(__stop_cold - __start_cold);
+	int saved = errno; /* an error's text may be what it is unpacked for */
+	assert(cold_places[0].size == size);
+	coder_unpack(cold_packed, __start_cold, size);
+	/* Constants again; the pages are their own (cold.ld).  Where this is refused they are as good. */
+	mprotect(__start_cold, size, PROT_READ);
+	errno = saved;
+}
+
+void cold_unpack(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	if (cold_packed != NULL)
+		pthread_once(&once, unpack);
+}
