@@ -271,7 +271,7 @@ START_TEST(lists_have_limits)
 			memcpy(line + used, rows[i].option, size);
 		assert_parsed(line);
 		memcpy(line + used, rows[i].option, size);
-		assert_refused(line, ": at most ");
+		assert_refused(line, "at most ");
 	}
 }
 END_TEST
