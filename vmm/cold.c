@@ -1,6 +1,5 @@
 #include "cold.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -8,8 +7,8 @@
 
 #include "coder.h"
 
-/* The section of that name, by the linker. */
-extern uint8_t __start_cold[], __stop_cold[];
+/* Where the section of that name begins, by the linker. */
+extern uint8_t __start_cold[];
 
 /* Made by pack.c, and in the program alone. */
 extern const struct coder_place cold_places[] __attribute__((weak));
@@ -17,9 +16,8 @@ extern const uint8_t cold_packed[] __attribute__((weak));
 
 static void unpack(void)
 {
-	size_t size = (size_t)(__stop_cold - __start_cold);
+	size_t size = cold_places[0].size;
 	int saved = errno; /* an error's text may be what it is unpacked for */
-	assert(cold_places[0].size == size);
 	coder_unpack(cold_packed, __start_cold, size);
 	/* Constants again; the pages are their own (cold.ld).  Where this is refused they are as good. */
 	mprotect(__start_cold, size, PROT_READ);

@@ -6,7 +6,8 @@
 #ifndef STASIS_VMM_COLD_H
 #define STASIS_VMM_COLD_H
 
-/* A constant without pointers in it that is one of them; an array of char.  Whoever reads it calls cold_unpack() first. */
+/* Marks a constant without pointers in it as one of them, or an array of char.  Whoever reads it calls cold_unpack().
+ */
 #define COLD      __attribute__((section("cold")))
 #define COLD_TEXT __attribute__((section("cold"), aligned(1)))
 

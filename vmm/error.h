@@ -57,15 +57,15 @@ static inline int error_status(int status)
 	return status;
 }
 
-/* Formats are literals, and cold. */
+/* Formats are literals, and cold (cold.h). */
 #define ERROR_WITH(call, format)                                                                                       \
 	__extension__({                                                                                                \
 		static const char text_[] COLD_TEXT = format;                                                          \
 		error_status(call);                                                                                    \
 	})
-#define error_set(err, code, format, ...)   ERROR_WITH(error_set(err, code, text_ __VA_OPT__(, ) __VA_ARGS__), format)
-#define error_errno(err, code, format, ...) ERROR_WITH(error_errno(err, code, text_ __VA_OPT__(, ) __VA_ARGS__), format)
-#define error_prefix(err, format, ...)      ERROR_WITH(error_prefix(err, text_ __VA_OPT__(, ) __VA_ARGS__), format)
+#define error_set(err, code, format, ...)   ERROR_WITH(error_set(err, code, text_, ##__VA_ARGS__), format)
+#define error_errno(err, code, format, ...) ERROR_WITH(error_errno(err, code, text_, ##__VA_ARGS__), format)
+#define error_prefix(err, format, ...)      ERROR_WITH(error_prefix(err, text_, ##__VA_ARGS__), format)
 
 /* The code for an errno of open(2) or stat(2) on an input file: no input, no permission, or otherwise. */
 enum error_code error_code_of_open(int errno_value);
