@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "crash.h"
@@ -82,6 +84,17 @@ static int run_named(int argc, char **argv, int *ret_status, struct error *err)
 	return 0;
 }
 
+/*
+ * A stream that the program was started without stays unusable: else the next file that is opened (KVM, a snapshot, a
+ * socket) gets its number, and what is printed.  Lower numbers first, for open() takes the lowest that is free.
+ */
+static void block_closed_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 /* What was printed must have arrived before the status says so. */
 static int flush_output(struct error *err)
 {
@@ -100,6 +113,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	crash_guard();
+	block_closed_streams();
 	if (argc < 2) {
 		print_usage(stderr);
 		return error_exit_status(ERROR_USAGE);

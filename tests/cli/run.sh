@@ -42,6 +42,7 @@ check "exit status $?, expected 74" [ $? -eq 74 ]
 last="$stasis run --guest counter >&-"
 timeout 60 "$stasis" run --guest counter </dev/null >&- 2>"$err"
 check "exit status $?, expected 74" [ $? -eq 74 ]
+complains_once "the guest's console cannot be written: Bad file descriptor" # and no other file is written in its place
 
 expect 66 "$stasis" run "$work/nothing"
 prints_nothing
