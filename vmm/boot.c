@@ -42,7 +42,7 @@ static int refuse_unknown(const struct boot_request *request, struct error *err)
 						 (*loader)->name);
 	return error_set(err, ERROR_DATA,
 			 "%s: its %zu bytes are none of the images that are known by their contents (%s); for a flat "
-			 "image say --real or --long",
+			 "image say --real or --long, and a snapshot is for stasis restore",
 			 request->image.name, request->image.contents.size, known);
 }
 

@@ -143,7 +143,9 @@ static int inspect(const struct options *options, int *ret_status, struct error 
 	}
 	image_done(&image);
 	if (lines == 0)
-		return error_set(err, ERROR_USAGE, "%s: nothing in the snapshot is called that", filter);
+		return error_set(err, ERROR_USAGE,
+				 "%s: nothing in the snapshot is called that; without a name all of it is printed",
+				 filter);
 	*ret_status = 0;
 	return 0;
 }

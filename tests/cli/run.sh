@@ -57,6 +57,7 @@ complains_once 'an empty file: expected an image'
 echo nonsense >"$work/text"
 expect 65 "$stasis" run "$work/text"
 complains_once 'its 9 bytes are none of the images that are known by their contents'
+complains_once '; for a flat image say --real or --long, and a snapshot is for stasis restore$'
 
 # Every access on standard error, and standard output as before.
 expect 1 "$stasis" run --guest hello --trace-io
