@@ -17,6 +17,7 @@ _stasis_values()
 	--irqchip) echo full split none ;;
 	--cpu) echo host x86-64-v1 x86-64-v2 x86-64-v3 ;;
 	--regs) echo one-reg msrs ;;
+	--clock) echo continue realtime ;;
 	--at) echo checkpoint checkpoint= exits= after= ;;
 	esac
 }

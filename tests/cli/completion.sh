@@ -28,6 +28,7 @@ completes "$stasis" --v -- --version
 completes "$stasis" run --rew -- --rewind-every --rewinds
 completes "$stasis" run --guest memory- -- memory-smp
 completes "$stasis" run --irqchip '' -- full split none
+completes "$stasis" restore --clock '' -- continue realtime
 completes "$stasis" run --cpus '' --
 completes "$stasis" restore '' --
 completes "$stasis" restore file --verify -- --verify-memory
