@@ -1,7 +1,8 @@
 /*
  * shadow: shadow stacks at CPL 0 and CPL 3, across snapshots.  Each checkpoint lies inside calls that are NEST_LEVELS
  * deep; behind it every RET is checked by the CPU, and a #CP or #PF ends the machine.
- * "page-at-0" on the command line: address 0 is a page of a shadow stack, too, with nothing on it.
+ * On the command line: "page-at-0": address 0 is a page of a shadow stack, too, with nothing on it; "wait=N": behind
+ * checkpoint N, inside those calls, it waits to be moved.
  */
 #include "lib.h"
 
@@ -22,7 +23,10 @@ extern const uint8_t user_middle[], user_end[];
 
 extern const uint8_t bss_start[], bss_end[]; /* long.ld */
 
-#define NEST_ALL ((1u << NEST_LEVELS) - 1)
+uint64_t wait_number; /* of the checkpoint behind which it waits to be moved; 0: none */
+
+#define WAIT_LEVELS 10 /* further calls there */
+#define NEST_ALL    ((1u << NEST_LEVELS) - 1)
 
 /*
  * The pages of the shadow stacks.  Here they can be written, as everything is; at WINDOW they are what a shadow stack
@@ -184,6 +188,27 @@ static void touch_data(void)
 	}
 }
 
+/*
+ * Is this machine a restored one?  Looks from WAIT_LEVELS further calls and on the way back from each, so that SSP is
+ * another at each look, and writes pages of data, stacks and shadow stacks all the time: a machine that moves meanwhile
+ * has pages left.
+ */
+static __attribute__((noinline)) bool has_moved(unsigned levels)
+{
+	bool moved = levels > 0 && has_moved(levels - 1);
+	touch_data();
+	return (port_read(PORT_CHECKPOINT) & CHECKPOINT_RESTORED) != 0 || moved;
+}
+
+/* Waits behind the checkpoint that "wait=" names, at any CPL: nest() calls it there. */
+void wait_for_move(void);
+void wait_for_move(void)
+{
+	print("shadow: waits behind checkpoint %lu\n", wait_number);
+	while (!has_moved(WAIT_LEVELS))
+		;
+}
+
 /* What runs at CPL 3: shadow_run.S calls it. */
 uint64_t user_code(uint64_t port, uint64_t number);
 uint64_t user_code(uint64_t port, uint64_t number)
@@ -236,6 +261,7 @@ static void user(void)
 void guest_main(const struct boot_info *boot)
 {
 	bool page_at_0 = has_word(boot->command_line, "page-at-0");
+	wait_number = option_number(boot->command_line, "wait=", 0);
 	checkpoint(0);
 	if (cpuid(0, 0).eax < 7 || (cpuid(7, 0).ecx & CPUID_7_ECX_SHSTK) == 0) {
 		print("shadow: no shadow stacks on this CPU\n");

@@ -17,7 +17,8 @@
 
 /*
  * uint64_t nest(uint64_t port, uint64_t number): calls itself NEST_LEVELS deep, from another place each time, so that no
- * return address is like its neighbour; writes number to the port there; gives a bit for each level that came back.
+ * return address is like its neighbour; writes number to the port there, and waits where it is wait_number; gives a bit
+ * for each level that came back.
  */
 	.global nest
 nest:
@@ -32,6 +33,10 @@ nest:
 	movl %edi, %edx
 	movl %esi, %eax
 	outb %al, %dx
+	cmpq %rsi, wait_number
+	jne 2f
+	call wait_for_move
+2:
 	xorl %eax, %eax
 	ret
 
