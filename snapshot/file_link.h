@@ -1,5 +1,6 @@
 /*
- * A snapshot file or stream whose state has been read and whose RAM has not: what file_read.c and file_chain.c share.
+ * A snapshot file or stream whose state has been read and whose RAM has not: what file_chain.c finds the parents of,
+ * and file_read.c reads the RAM of.
  */
 #ifndef STASIS_SNAPSHOT_FILE_LINK_H
 #define STASIS_SNAPSHOT_FILE_LINK_H
@@ -19,6 +20,9 @@ struct source {
 	bool can_map;    /* it is, and RAM may stay in it */
 	uint64_t size;   /* of a regular file */
 };
+
+/* Reads on; what is for errors.  ERROR_DATA: fewer bytes are there. */
+int source_read(struct source *source, void *ret, size_t size, const char *what, struct error *err);
 
 struct link {
 	char *path; /* owned */

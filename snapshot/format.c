@@ -18,3 +18,9 @@ const struct buffer *format_frame_payload(const struct format_frame *frame, cons
 {
 	return (const struct buffer *)(const void *)((const uint8_t *)image + frame->offset);
 }
+
+bool format_is_ram(const struct format_section *entry)
+{
+	const struct component *component = component_by_id(entry->component);
+	return component != NULL && component->shape == COMPONENT_RAM;
+}

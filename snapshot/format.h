@@ -47,6 +47,9 @@ struct format_section {
 	uint32_t reserved2;
 };
 
+/* Is it a section of RAM, not of state? */
+bool format_is_ram(const struct format_section *entry);
+
 /*
  * RAM is checked by chunks: the section "ram-checksums" has the CRC-32C of each FORMAT_CHUNK bytes of each region, in
  * order, 4 bytes each; the last chunk of a region may be shorter.  It belongs to the file, not to the machine, so it is

@@ -34,6 +34,11 @@ int image_add(struct image *image, const struct component *component, uint16_t i
 	return status;
 }
 
+const uint32_t *image_ram_checksums(const struct image *image)
+{
+	return (const uint32_t *)(const void *)image->ram_checksums.data;
+}
+
 unsigned image_instances(const struct image *image)
 {
 	unsigned nr = 0;

@@ -88,6 +88,10 @@ void image_drop_parent(struct image *image);
 
 /* The pages that the file of an incremental image has, over the machine's ranges.  The caller ends *ret. */
 int image_pages(const struct image *image, struct pages *ret, struct error *err);
+
+/* The checksums of all chunks of RAM in the file of the image, region by region; NULL where it has none. */
+const uint32_t *image_ram_checksums(const struct image *image);
+
 /* One more than the highest instance of any section: looking for others finds nothing. */
 unsigned image_instances(const struct image *image);
 

@@ -1,5 +1,7 @@
 #include "ram.h"
 
+#include <inttypes.h>
+
 #include "crc32c.h"
 #include "format.h"
 
@@ -12,6 +14,16 @@ uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk)
 {
 	uint64_t start = chunk * FORMAT_CHUNK, left = region_size - start;
 	return left < FORMAT_CHUNK ? left : FORMAT_CHUNK;
+}
+
+int ram_check_chunk(const struct memory_range *range, uint64_t chunk, uint32_t crc, uint32_t expected,
+		    struct error *err)
+{
+	uint64_t gpa = range->gpa + chunk * FORMAT_CHUNK;
+	if (crc == expected)
+		return 0;
+	return error_set(err, ERROR_DATA, "damaged: RAM 0x%" PRIx64 "-0x%" PRIx64 ", checksum 0x%08x, expected 0x%08x",
+			 gpa, gpa + ram_chunk_size(range->size, chunk) - 1, crc, expected);
 }
 
 /* A run of pages that is being collected. */

@@ -15,6 +15,10 @@ uint64_t ram_chunks(uint64_t region_size);
 /* Bytes of chunk number chunk of a region. */
 uint64_t ram_chunk_size(uint64_t region_size, uint64_t chunk);
 
+/* Is the checksum of a chunk of the region what it should be?  ERROR_DATA names the range. */
+int ram_check_chunk(const struct memory_range *range, uint64_t chunk, uint32_t crc, uint32_t expected,
+		    struct error *err);
+
 /*
  * Calls visit for each run of pages of the chunk that are not all zero, in ascending order, until it returns non-zero;
  * returns that value, or 0.  offset is in the region.  *ret_crc, where it is not NULL, gets the CRC-32C of the whole
