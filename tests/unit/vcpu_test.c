@@ -1,5 +1,6 @@
 /*
- * How a vCPU's state is made complete when it pauses, against a kernel that this file makes, whose timers are late.
+ * A vCPU against a kernel that this file makes: how its state is made complete when it pauses, where timers are late;
+ * and what it has for its CPUID, where the kernel refuses a table.
  */
 #include "unit.h"
 
@@ -12,12 +13,16 @@
 
 #define VECTOR 0x45
 
+#define LEAVES 2
+
 /* A LAPIC whose timer's count is the host's clock, while its interrupt is up to a timer of the host. */
 static struct {
 	struct kvm_lapic_state lapic;
 	bool is_due; /* the host's timer; it fires as soon as the host comes to it */
 	bool has_fired;
 	unsigned nr_sleeps;
+	unsigned nr_tables; /* of CPUID that it was given */
+	int refuses;        /* them, with this errno */
 } kernel;
 
 /* While a thread sleeps, the host comes to its timers. */
@@ -48,6 +53,11 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 		}
 		errno = EINTR;
 		return -1;
+	case KVM_SET_CPUID2:
+		ck_assert_uint_eq(((const struct kvm_cpuid2 *)arg)->nent, LEAVES);
+		kernel.nr_tables++;
+		errno = kernel.refuses;
+		return errno == 0 ? 0 : -1;
 	default:
 		ck_abort_msg("request 0x%lx", request);
 	}
@@ -97,4 +107,48 @@ START_TEST(a_timer_that_runs_is_not_waited_for)
 }
 END_TEST
 
-UNIT_MAIN("vcpu", a_timer_that_has_run_down_is_let_fire, a_timer_that_runs_is_not_waited_for)
+static const struct kvm_cpuid_entry2 table[LEAVES] = { { .function = 0, .eax = 1 }, { .function = 1 } };
+static const struct kvm_cpuid_entry2 other[LEAVES] = { { .function = 0, .eax = 1 }, { .function = 1, .edx = 1 } };
+
+static void set_table(const struct kvm_cpuid_entry2 *entries, int refuses, unsigned nr_tables)
+{
+	kernel.refuses = refuses;
+	int status = vcpu_set_cpuid(vcpu, entries, LEAVES);
+	ck_assert_int_eq(status, refuses == 0 ? 0 : -1);
+	ck_assert_int_eq(vcpu->has_cpuid, refuses == 0);
+	ck_assert_uint_eq(kernel.nr_tables, nr_tables);
+	if (refuses != 0)
+		ck_assert_int_eq(errno, refuses);
+}
+
+static void start_tables(void)
+{
+	memset(&kernel, 0, sizeof(kernel));
+	*vcpu = (struct vcpu){ .vm = &vm, .fd = -1 };
+}
+
+START_TEST(a_table_that_the_vcpu_has_is_not_set_again)
+{
+	start_tables();
+	set_table(table, 0, 1);
+	set_table(table, 0, 1);
+	set_table(other, 0, 2);
+	set_table(table, 0, 3);
+}
+END_TEST
+
+/* The first one, or one on top of another: it is not what the vCPU has, and neither is the other known to be. */
+START_TEST(a_table_that_was_refused_is_not_taken_for_set)
+{
+	start_tables();
+	set_table(table, EINVAL, 1);
+	set_table(table, EBUSY, 2);
+	set_table(table, 0, 3);
+	set_table(other, EINVAL, 4);
+	set_table(other, EINVAL, 5);
+	set_table(table, 0, 6);
+}
+END_TEST
+
+UNIT_MAIN("vcpu", a_timer_that_has_run_down_is_let_fire, a_timer_that_runs_is_not_waited_for,
+	  a_table_that_the_vcpu_has_is_not_set_again, a_table_that_was_refused_is_not_taken_for_set)
