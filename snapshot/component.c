@@ -41,11 +41,23 @@ static int fd_of(const struct component *component, const struct vm *vm, unsigne
 	return component->scope == COMPONENT_VCPU ? vm->vcpus[instance].fd : vm->fd;
 }
 
+static void *in_vm(const struct component *component, struct vm *vm)
+{
+	return (uint8_t *)vm + component->offset;
+}
+
+int component_append(struct buffer *payload, const void *data, size_t size, struct error *err)
+{
+	return buffer_append(payload, data, size) != NULL ? 0 : error_set(err, ERROR_SYSTEM, "no memory");
+}
+
 int component_save(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,
 		   struct error *err)
 {
 	if (component->ops != NULL && component->ops->save != NULL)
 		return component->ops->save(vm, instance, ret, err);
+	if (component->offset != 0)
+		return component_append(ret, in_vm(component, vm), component->schema->size, err);
 	uint8_t *payload = buffer_append(ret, NULL, component->schema->size);
 	if (payload == NULL)
 		return error_set(err, ERROR_SYSTEM, "no memory");
@@ -68,6 +80,10 @@ int component_restore(const struct component *component, struct restore *restore
 {
 	if (component->ops != NULL && component->ops->restore != NULL)
 		return component->ops->restore(restore, instance, stage, payload, err);
+	if (component->offset != 0) {
+		memcpy(in_vm(component, restore->vm), payload.data, component->schema->size);
+		return 0;
+	}
 	/* The kernel only reads it; its ioctls take no pointer to const. */
 	void *argument = (void *)(uintptr_t)payload.data;
 	if (kvm_call_sized(fd_of(component, restore->vm, instance), component->set, argument) < 0) {

@@ -92,9 +92,10 @@ struct component {
 	uint8_t stages;   /* bits 1 << STAGE_*; most have one */
 	int8_t save_rank; /* lower is read earlier: reading some things disturbs others */
 	const struct schema *schema;
-	/* A pair of ioctls that takes the schema's struct as it is; or ops. */
+	/* A pair of ioctls that takes the schema's struct as it is; or the struct's place in struct vm; or ops. */
 	uint32_t get, set;
 	uint32_t select; /* the first word of get's argument: which of several the ioctl means */
+	uint32_t offset; /* in struct vm; 0: it is not there */
 	const struct component_ops *ops;
 };
 
@@ -113,6 +114,9 @@ unsigned component_instances(const struct component *component, const struct mac
 
 /* "vcpu3" or "vm". */
 void component_where(const struct component *component, unsigned instance, char *ret, size_t size);
+
+/* For ops that save: appends to the payload. */
+int component_append(struct buffer *payload, const void *data, size_t size, struct error *err);
 
 /* Appends the payload that the machine has now. */
 int component_save(const struct component *component, struct vm *vm, unsigned instance, struct buffer *ret,

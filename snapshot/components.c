@@ -10,6 +10,7 @@
 	.name = (component_name), .id = (component_id), .version = 1, .scope = COMPONENT_VM
 #define AT(stage_name) .stages = 1 << STAGE_##stage_name
 #define IOCTLS(pair)   .get = KVM_GET_##pair, .set = KVM_SET_##pair
+#define IN_VM(member)  .offset = offsetof(struct vm, member)
 #define ALL            .with = WITH_ANY
 
 /*
@@ -20,7 +21,7 @@
  */
 /* clang-format off */
 const struct component component_table[] = {
-	{ VM("machine", 1), ALL, AT(MACHINE), .schema = &machine_schema, .ops = &machine_ops },
+	{ VM("machine", 1), ALL, AT(MACHINE), .schema = &machine_schema, IN_VM(machine), .ops = &machine_ops },
 	{ .name = "ram", .id = 2, .version = FORMAT_RAM_PLACED_VERSION, .scope = COMPONENT_VM, ALL, AT(MACHINE),
 	  .shape = COMPONENT_RAM },
 
@@ -49,9 +50,10 @@ const struct component component_table[] = {
 	{ VM("ioapic", 66), .with = WITH_FULL, AT(VM_LATE), .save_rank = -7, .schema = &ioapic_schema, IOCTLS(IRQCHIP),
 	  .select = KVM_IRQCHIP_IOAPIC },
 
-	{ VM("uart", 96), ALL, AT(VM_LATE), .schema = &serial_schema, .ops = &serial_ops },
-	{ VM("ports", 97), ALL, AT(VM_LATE), .schema = &ports_schema, .ops = &ports_ops },
-	{ VM("generation", 98), ALL, AT(VM_LATE), .is_optional = true, .schema = &generation_schema, .ops = &generation_ops },
+	{ VM("uart", 96), ALL, AT(VM_LATE), .schema = &serial_schema, IN_VM(serial.state), .ops = &serial_ops },
+	{ VM("ports", 97), ALL, AT(VM_LATE), .schema = &ports_schema, IN_VM(ports.state), .ops = &ports_ops },
+	{ VM("generation", 98), ALL, AT(VM_LATE), .is_optional = true, .schema = &generation_schema, IN_VM(generation.state),
+	  .ops = &generation_ops },
 
 	{ VM("clock", 67), ALL, AT(ARM), .save_rank = 10, .schema = &clock_schema, IOCTLS(CLOCK), .ops = &clock_ops },
 	{ VM("pit", 68), .with = WITH_FULL, AT(ARM), .save_rank = -8, .schema = &pit_schema, .ops = &pit_ops },

@@ -40,9 +40,7 @@ const struct schema cpuid_entry_schema = SCHEMA("cpuid_entry", sizeof(TYPE), cpu
 static int save_cpuid(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
 	const struct cpuid *cpuid = &vm->vcpus[instance].cpuid;
-	if (buffer_append(ret, cpuid->entries, cpuid->nent * sizeof(cpuid->entries[0])) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
+	return component_append(ret, cpuid->entries, cpuid->nent * sizeof(cpuid->entries[0]), err);
 }
 
 static int validate_cpuid(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)

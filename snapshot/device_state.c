@@ -48,14 +48,6 @@ const struct schema generation_schema = SCHEMA("generation", sizeof(TYPE), gener
 
 /* ---- Saving and restoring ---- */
 
-static int save_serial(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
-{
-	(void)instance;
-	if (buffer_append(ret, &vm->serial.state, sizeof(vm->serial.state)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
-}
-
 /* KVM does not keep the level of a device's line: it is driven again. */
 static int restore_serial(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
 			  struct error *err)
@@ -79,25 +71,7 @@ static int validate_serial(const struct machine *machine, unsigned instance, str
 	return 0;
 }
 
-const struct component_ops serial_ops = { .save = save_serial, .restore = restore_serial, .validate = validate_serial };
-
-static int save_ports(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
-{
-	(void)instance;
-	if (buffer_append(ret, &vm->ports.state, sizeof(vm->ports.state)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
-}
-
-static int restore_ports(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
-			 struct error *err)
-{
-	(void)instance;
-	(void)stage;
-	(void)err;
-	memcpy(&restore->vm->ports.state, payload.data, sizeof(restore->vm->ports.state));
-	return 0;
-}
+const struct component_ops serial_ops = { .restore = restore_serial, .validate = validate_serial };
 
 static int validate_ports(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
 {
@@ -122,27 +96,7 @@ static void mark_restored(const struct restore *restore, unsigned instance, uint
 	restore_translated(restore, "ports", 0, "restored", 0, 1, "the guest can see that it was restored");
 }
 
-const struct component_ops ports_ops = {
-	.save = save_ports, .restore = restore_ports, .validate = validate_ports, .translate = mark_restored
-};
-
-static int save_generation(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
-{
-	(void)instance;
-	if (buffer_append(ret, &vm->generation.state, sizeof(vm->generation.state)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
-}
-
-static int restore_generation(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
-			      struct error *err)
-{
-	(void)instance;
-	(void)stage;
-	(void)err;
-	memcpy(&restore->vm->generation.state, payload.data, sizeof(restore->vm->generation.state));
-	return 0;
-}
+const struct component_ops ports_ops = { .validate = validate_ports, .translate = mark_restored };
 
 /* That is what it is for: no two machines have the same one. */
 static void renew_generation(const struct restore *restore, unsigned instance, uint8_t *payload, size_t size)
@@ -157,6 +111,4 @@ static void renew_generation(const struct restore *restore, unsigned instance, u
 						       .detail = "a new one, so that the guest can tell" });
 }
 
-const struct component_ops generation_ops = { .save = save_generation,
-					      .restore = restore_generation,
-					      .translate = renew_generation };
+const struct component_ops generation_ops = { .translate = renew_generation };

@@ -32,15 +32,7 @@ const struct schema machine_schema = SCHEMA("machine", sizeof(TYPE), machine_fie
 
 /* clang-format on */
 
-/* ---- Saving; restoring is vm_create()'s work ---- */
-
-static int save_machine(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
-{
-	(void)instance;
-	if (buffer_append(ret, &vm->machine, sizeof(vm->machine)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
-}
+/* ---- Restoring is vm_create()'s work ---- */
 
 static int validate_machine(const struct machine *machine, unsigned instance, struct bytes payload, struct error *err)
 {
@@ -49,4 +41,4 @@ static int validate_machine(const struct machine *machine, unsigned instance, st
 	return machine_check(machine, err);
 }
 
-const struct component_ops machine_ops = { .save = save_machine, .validate = validate_machine };
+const struct component_ops machine_ops = { .validate = validate_machine };

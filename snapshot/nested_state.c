@@ -60,8 +60,8 @@ static int save_nested(struct vm *vm, unsigned instance, struct buffer *ret, str
 	state->size = (uint32_t)size;
 	if (kvm_call_sized(vm->vcpus[instance].fd, KVM_GET_NESTED_STATE, state) < 0)
 		status = error_errno(err, ERROR_SYSTEM, "KVM_GET_NESTED_STATE");
-	else if (!is_idle(state) && buffer_append(ret, state, state->size) == NULL)
-		status = error_set(err, ERROR_SYSTEM, "no memory");
+	else if (!is_idle(state))
+		status = component_append(ret, state, state->size, err);
 	buffer_done(&raw);
 	return status;
 }

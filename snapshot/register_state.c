@@ -108,8 +108,7 @@ static int save_registers(struct vm *vm, unsigned instance, struct buffer *ret, 
 		if (!is_as_saved(&saved, reg.id, &reg.value) &&
 		    kvm_reg_get(vm->vcpus[instance].fd, vm->reg_access, reg.id, &reg.value) != 0)
 			continue;
-		if (buffer_append(ret, &reg, sizeof(reg)) == NULL)
-			status = error_set(err, ERROR_SYSTEM, "no memory");
+		status = component_append(ret, &reg, sizeof(reg), err);
 	}
 	free(ids);
 	if (status == 0 && vm->reg_access == KVM_REG_ACCESS_ONE_REG)

@@ -108,9 +108,7 @@ static int save_pit(struct vm *vm, unsigned instance, struct buffer *ret, struct
 	if (kvm_call(vm->fd, KVM_GET_PIT2, &pit) < 0)
 		return error_errno(err, ERROR_SYSTEM, "KVM_GET_PIT2");
 	pit_state_from_kvm(&pit, monotonic_ns(), &state);
-	if (buffer_append(ret, &state, sizeof(state)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
+	return component_append(ret, &state, sizeof(state), err);
 }
 
 static int restore_pit(struct restore *restore, unsigned instance, enum stage stage, struct bytes payload,
@@ -149,9 +147,7 @@ static int save_clock(struct vm *vm, unsigned instance, struct buffer *ret, stru
 		return error_errno(err, ERROR_SYSTEM, "KVM_GET_CLOCK");
 	if ((clock.flags & KVM_CLOCK_REALTIME) == 0)
 		clock.realtime = image_now_ns();
-	if (buffer_append(ret, &clock, sizeof(clock)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
+	return component_append(ret, &clock, sizeof(clock), err);
 }
 
 static void refuse_clock(struct restore *restore, const char *request)

@@ -198,9 +198,7 @@ static int save_sregs(struct vm *vm, unsigned instance, struct buffer *ret, stru
 		memcpy(&sregs2, &sregs, SREGS_COMMON);
 	}
 	drop_types_of_unusable(&sregs2);
-	if (buffer_append(ret, &sregs2, sizeof(sregs2)) == NULL)
-		return error_set(err, ERROR_SYSTEM, "no memory");
-	return 0;
+	return component_append(ret, &sregs2, sizeof(sregs2), err);
 }
 
 static int put_sregs(const struct vm *vm, const struct vcpu *vcpu, struct kvm_sregs2 *sregs2)
@@ -356,18 +354,14 @@ static int read_back_tsc(struct vm *vm, unsigned instance, uint8_t stages, struc
 	struct tsc_state state = { 0 };
 	(void)stages;
 	int status = tsc_read_khz(&vm->vcpus[instance], &state.khz, err);
-	if (status == 0 && buffer_append(ret, &state, sizeof(state)) == NULL)
-		status = error_set(err, ERROR_SYSTEM, "no memory");
-	return status;
+	return status == 0 ? component_append(ret, &state, sizeof(state), err) : status;
 }
 
 static int save_tsc(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
 	struct tsc_state state;
 	int status = tsc_read(vm, &vm->vcpus[instance], &state, err);
-	if (status == 0 && buffer_append(ret, &state, sizeof(state)) == NULL)
-		status = error_set(err, ERROR_SYSTEM, "no memory");
-	return status;
+	return status == 0 ? component_append(ret, &state, sizeof(state), err) : status;
 }
 
 /* Returns what the vCPU has from now on. */

@@ -54,8 +54,10 @@ START_TEST(rows_are_complete)
 		ck_assert_msg((c->shape == COMPONENT_RAM) == (c->schema == NULL), "%s: schema", c->name);
 		if (c->shape == COMPONENT_RAM)
 			continue;
-		ck_assert_msg(c->get != 0 || (ops != NULL && ops->save != NULL), "%s: cannot be saved", c->name);
-		ck_assert_msg(c->set != 0 || c->stages == 1 << STAGE_MACHINE || (ops != NULL && ops->restore != NULL),
+		ck_assert_msg(c->get != 0 || c->offset != 0 || (ops != NULL && ops->save != NULL),
+			      "%s: cannot be saved", c->name);
+		ck_assert_msg(c->set != 0 || c->offset != 0 || c->stages == 1 << STAGE_MACHINE ||
+				      (ops != NULL && ops->restore != NULL),
 			      "%s: cannot be restored", c->name);
 		ck_assert_msg(is_list == (ops != NULL && ops->describe != NULL), "%s: describe", c->name);
 		ck_assert_msg(!is_list || COMPONENT_KEY_SIZE <= c->schema->size, "%s: no room for a key", c->name);
