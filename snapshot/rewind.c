@@ -140,17 +140,22 @@ static int put_sregs(struct rewind *rewind, const struct step *step, unsigned in
 	return put(rewind, step, instance, err);
 }
 
-static int put_xsave(struct rewind *rewind, const struct step *step, unsigned instance, struct error *err)
+/* Puts it where a byte differs. */
+static int put_raw(struct rewind *rewind, struct raw *raw, int fd, unsigned long set, struct error *err)
 {
-	struct raw *raw = &rewind->vcpus[instance].xsave;
-	int fd = rewind->vm->vcpus[instance].fd, status = raw_read(raw, &raw->now, fd, err);
-	(void)step;
+	int status = raw_read(raw, &raw->now, fd, err);
 	if (status < 0 || raw_is_same(raw))
 		return status;
 	rewind->stats.components++;
-	if (kvm_call_sized(fd, KVM_SET_XSAVE, raw->point.data) < 0)
-		return error_errno(err, ERROR_INTERNAL, "KVM_SET_XSAVE");
+	if (kvm_call_sized(fd, set, raw->point.data) < 0)
+		return error_errno(err, ERROR_INTERNAL, "%s", kvm_request_name(set));
 	return 0;
+}
+
+static int put_xsave(struct rewind *rewind, const struct step *step, unsigned instance, struct error *err)
+{
+	(void)step;
+	return put_raw(rewind, &rewind->vcpus[instance].xsave, rewind->vm->vcpus[instance].fd, KVM_SET_XSAVE, err);
 }
 
 static bool has_deadline_mode(const struct kvm_lapic_state *lapic)
@@ -313,19 +318,6 @@ static bool has_nested(const struct vm *vm)
 	return kvm_capability(vm->fd, KVM_CAP_NESTED_STATE) >= (int)sizeof(struct kvm_nested_state);
 }
 
-/* First of all: while a guest of the guest runs, the registers are that one's. */
-static int put_nested(struct rewind *rewind, unsigned instance, struct error *err)
-{
-	struct raw *raw = &rewind->vcpus[instance].nested;
-	int fd = rewind->vm->vcpus[instance].fd, status = raw_read(raw, &raw->now, fd, err);
-	if (status < 0 || raw_is_same(raw))
-		return status;
-	rewind->stats.components++;
-	if (kvm_call_sized(fd, KVM_SET_NESTED_STATE, raw->point.data) < 0)
-		return error_errno(err, ERROR_INTERNAL, "KVM_SET_NESTED_STATE");
-	return 0;
-}
-
 /* ---- The machine ---- */
 
 /* One that runs has counted on, and one that was programmed anew reads otherwise. */
@@ -357,7 +349,7 @@ static const struct {
 	{ "cpuid", STAGE_VCPU_EARLY, nothing }, /* KVM refuses another one after the first KVM_RUN */
 	{ "tsc", STAGE_VCPU_EARLY, nothing },   /* time goes on */
 	{ "clock", STAGE_ARM, nothing },        /* likewise */
-	{ "nested", STAGE_VCPU, nothing },      /* put_nested() */
+	{ "nested", STAGE_VCPU, nothing },      /* settle_vcpu() */
 	{ "sregs", STAGE_VCPU, put_sregs },
 	{ "xsave", STAGE_VCPU, put_xsave },
 	{ "lapic", STAGE_VCPU, put_lapic },
@@ -560,7 +552,7 @@ static bool is_over(const struct kept_vcpu *kept, const struct vcpu *vcpu, uint6
 static int settle_vcpu(struct rewind *rewind, unsigned instance, struct error *err)
 {
 	struct vcpu *vcpu = &rewind->vm->vcpus[instance];
-	const struct kept_vcpu *kept = &rewind->vcpus[instance];
+	struct kept_vcpu *kept = &rewind->vcpus[instance];
 	const struct section *section = image_find_named(&rewind->image, "regs", instance);
 	struct kvm_regs point;
 	struct kvm_mp_state ignored;
@@ -570,7 +562,8 @@ static int settle_vcpu(struct rewind *rewind, unsigned instance, struct error *e
 	/* Reading it carries out an INIT or SIPI that waits, which changes the other registers. */
 	if (!is_runnable(kept, vcpu) && kvm_call(vcpu->fd, KVM_GET_MP_STATE, &ignored) < 0)
 		return error_errno(err, ERROR_SYSTEM, "KVM_GET_MP_STATE");
-	return kept->nested.get != 0 ? put_nested(rewind, instance, err) : 0;
+	/* Before all others: while a guest of the guest runs, the registers are that one's. */
+	return kept->nested.get != 0 ? put_raw(rewind, &kept->nested, vcpu->fd, KVM_SET_NESTED_STATE, err) : 0;
 }
 
 static int put_pages(struct rewind *rewind, struct error *err)
