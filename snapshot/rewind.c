@@ -91,11 +91,16 @@ static int put_if_different(struct rewind *rewind, const struct step *step, unsi
 	return put(rewind, step, instance, err);
 }
 
+static struct kvm_nested_state *nested_header(const struct buffer *buffer)
+{
+	return (struct kvm_nested_state *)(void *)buffer->data;
+}
+
 static int raw_read(struct raw *raw, struct buffer *into, int fd, struct error *err)
 {
-	/* KVM_GET_NESTED_STATE takes the room that there is from the buffer. */
-	if (into != &raw->point && raw->get == KVM_GET_NESTED_STATE)
-		memcpy(into->data, raw->point.data, sizeof(struct kvm_nested_state));
+	/* It takes the room that there is from the buffer, and puts there what it has used. */
+	if (raw->get == KVM_GET_NESTED_STATE)
+		nested_header(into)->size = (uint32_t)into->size;
 	if (kvm_call_sized(fd, raw->get, into->data) < 0)
 		return error_errno(err, ERROR_SYSTEM, "%s", kvm_request_name(raw->get));
 	return 0;
@@ -313,11 +318,6 @@ static int put_mp_state(struct rewind *rewind, const struct step *step, unsigned
 	return put_if_different(rewind, step, instance, err);
 }
 
-static bool has_nested(const struct vm *vm)
-{
-	return kvm_capability(vm->fd, KVM_CAP_NESTED_STATE) >= (int)sizeof(struct kvm_nested_state);
-}
-
 /* ---- The machine ---- */
 
 /* One that runs has counted on, and one that was programmed anew reads otherwise. */
@@ -442,14 +442,10 @@ static int keep_vcpu(struct rewind *rewind, unsigned instance, struct error *err
 	int status = raw_keep(&kept->xsave, xsave2 != 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, xsave_size, vcpu->fd, err);
 	if (status == 0 && (WITH_LAPIC & 1 << vm->machine.irqchip) != 0)
 		status = raw_keep(&kept->lapic, KVM_GET_LAPIC, sizeof(struct kvm_lapic_state), vcpu->fd, err);
-	if (status == 0 && has_nested(vm)) {
-		struct kvm_nested_state room = { .size = (uint32_t)nested };
-		kept->nested.get = KVM_GET_NESTED_STATE;
-		if (buffer_append(&kept->nested.point, NULL, (size_t)nested) == NULL ||
-		    buffer_append(&kept->nested.now, NULL, (size_t)nested) == NULL)
-			return error_set(err, ERROR_SYSTEM, "no memory for a point to rewind to");
-		memcpy(kept->nested.point.data, &room, sizeof(room));
-		status = raw_read(&kept->nested, &kept->nested.point, vcpu->fd, err);
+	if (status == 0 && nested >= (int)sizeof(struct kvm_nested_state)) {
+		status = raw_keep(&kept->nested, KVM_GET_NESTED_STATE, (size_t)nested, vcpu->fd, err);
+		if (status == 0)
+			kept->nested.point.size = nested_header(&kept->nested.point)->size;
 	}
 	if (status == 0)
 		status = keep_msrs(rewind, instance, err);
