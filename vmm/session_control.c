@@ -24,6 +24,13 @@ static void succeed(struct call *call)
 	json_bool(&call->json, "ok", true);
 }
 
+/* It began a job, or ended one. */
+static void succeed_with_job(struct call *call)
+{
+	succeed(call);
+	json_number(&call->json, "job", call->session->nr_jobs);
+}
+
 /* It runs at the target, which does not have all of its memory yet. */
 static bool is_handed_over(const struct session *session)
 {
@@ -347,8 +354,7 @@ static int do_snapshot(struct call *call, struct error *err)
 	if (status < 0)
 		return status;
 	session->is_asked_for = true;
-	succeed(call);
-	json_number(&call->json, "job", session->nr_jobs);
+	succeed_with_job(call);
 	return 0;
 }
 
@@ -423,8 +429,7 @@ static int do_migrate(struct call *call, struct error *err)
 	if (status < 0)
 		return status;
 	session->is_asked_for = true;
-	succeed(call);
-	json_number(&call->json, "job", session->nr_jobs);
+	succeed_with_job(call);
 	return 0;
 }
 
@@ -433,8 +438,7 @@ static int do_cancel(struct call *call, struct error *err)
 	int status = session_cancel_job(call->session, err);
 	if (status < 0)
 		return status;
-	succeed(call);
-	json_number(&call->json, "job", call->session->nr_jobs);
+	succeed_with_job(call);
 	return 0;
 }
 
