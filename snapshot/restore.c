@@ -265,11 +265,9 @@ int restore_make(struct vm **ret, const struct restore_base *base, const struct 
 	if (status < 0)
 		return status;
 	cpuid_query_complete(base->query);
-	status = vm_create_vcpus(vm, err);
-	if (status < 0) {
-		vm_free_but_memory(vm, memory);
+	status = vm_create_vcpus(vm, memory, err);
+	if (status < 0)
 		return status;
-	}
 	if (options->has_reg_access)
 		vm->reg_access = options->reg_access;
 	cpuid_copy(&vm->xsave_layout, cpuid_query_xsave_layout(base->query));

@@ -19,19 +19,10 @@ static bool is_tracked(const struct memory_region *region)
 
 static int set_logging(struct vm *vm, bool is_on, struct error *err)
 {
-	for (unsigned i = 0; i < vm->memory.nr_regions; i++) {
-		const struct memory_region *region = &vm->memory.regions[i];
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.flags = is_on ? KVM_MEM_LOG_DIRTY_PAGES : 0,
-			.guest_phys_addr = region->range.gpa,
-			.memory_size = region->range.size,
-			.userspace_addr = (uintptr_t)region->hva,
-		};
-		if (is_tracked(region) && kvm_call(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+	for (unsigned i = 0; i < vm->memory.nr_regions; i++)
+		if (is_tracked(&vm->memory.regions[i]) && vm_set_slot(vm, i, is_on ? KVM_MEM_LOG_DIRTY_PAGES : 0) < 0)
 			return error_errno(err, ERROR_SYSTEM, "memory slot %u: switching its dirty log %s", i,
 					   is_on ? "on" : "off");
-	}
 	return 0;
 }
 

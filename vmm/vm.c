@@ -1,6 +1,7 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,21 +64,28 @@ static void create_devices(struct vm *vm)
 
 /* ---- Making a machine ---- */
 
+int vm_set_slot(const struct vm *vm, unsigned region, uint32_t flags)
+{
+	const struct memory_region *memory = &vm->memory.regions[region];
+	struct kvm_userspace_memory_region slot = {
+		.slot = region,
+		.flags = flags,
+		.guest_phys_addr = memory->range.gpa,
+		.memory_size = memory->range.size,
+		.userspace_addr = (uintptr_t)memory->hva,
+	};
+	return kvm_call(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot);
+}
+
 static int create_slots(struct vm *vm, struct error *err)
 {
 	for (unsigned i = 0; i < vm->memory.nr_regions; i++) {
-		const struct memory_region *region = &vm->memory.regions[i];
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.flags = (region->range.flags & MEMORY_ROM) != 0 ? KVM_MEM_READONLY : 0,
-			.guest_phys_addr = region->range.gpa,
-			.memory_size = region->range.size,
-			.userspace_addr = (uintptr_t)region->hva,
-		};
-		if (kvm_call(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		const struct memory_range *range = &vm->memory.regions[i].range;
+		if (vm_set_slot(vm, i, (range->flags & MEMORY_ROM) != 0 ? KVM_MEM_READONLY : 0) < 0)
 			return error_errno(err, ERROR_SYSTEM,
-					   "memory slot %u at 0x%llx of 0x%llx bytes: KVM_SET_USER_MEMORY_REGION", i,
-					   slot.guest_phys_addr, slot.memory_size);
+					   "memory slot %u at 0x%" PRIx64 " of 0x%" PRIx64
+					   " bytes: KVM_SET_USER_MEMORY_REGION",
+					   i, range->gpa, range->size);
 	}
 	return 0;
 }
@@ -160,8 +168,7 @@ int vm_create_without_vcpus(struct vm **ret, int kvm_fd, int vm_fd, const struct
 	vm->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int status = vm->event_fd < 0 ? error_errno(err, ERROR_SYSTEM, "eventfd") : create(vm, err);
 	if (status < 0) {
-		vm->memory = (struct memory){ 0 }; /* stays the caller's */
-		vm_free(vm);
+		vm_free_but_memory(vm, memory);
 		return status;
 	}
 	*memory = (struct memory){ 0 };
@@ -169,22 +176,23 @@ int vm_create_without_vcpus(struct vm **ret, int kvm_fd, int vm_fd, const struct
 	return 0;
 }
 
-int vm_create_vcpus(struct vm *vm, struct error *err)
+int vm_create_vcpus(struct vm *vm, struct memory *memory, struct error *err)
 {
-	int run_size = kvm_call_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int status = 0, run_size = kvm_call_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	uint64_t mcg_cap = vm->machine.mcg_cap;
 	if (run_size < (int)sizeof(struct kvm_run))
-		return error_errno(err, ERROR_SYSTEM, "KVM_GET_VCPU_MMAP_SIZE");
-	for (unsigned i = 0; i < vm->machine.nr_vcpus; i++) {
-		int status = vcpu_create(vm, i, (size_t)run_size, err);
-		if (status < 0)
-			return status;
-		uint64_t mcg_cap = vm->machine.mcg_cap;
-		if (mcg_cap != 0 && kvm_call(vm->vcpus[i].fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
-			return error_errno(err, ERROR_DIFFERENT, "vCPU %u: this host's KVM refuses IA32_MCG_CAP 0x%llx",
-					   i, (unsigned long long)mcg_cap);
+		status = error_errno(err, ERROR_SYSTEM, "KVM_GET_VCPU_MMAP_SIZE");
+	for (unsigned i = 0; i < vm->machine.nr_vcpus && status == 0; i++) {
+		status = vcpu_create(vm, i, (size_t)run_size, err);
+		if (status == 0 && mcg_cap != 0 && kvm_call(vm->vcpus[i].fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
+			status = error_errno(err, ERROR_DIFFERENT,
+					     "vCPU %u: this host's KVM refuses IA32_MCG_CAP 0x%llx", i,
+					     (unsigned long long)mcg_cap);
 	}
 	vm_step(vm, "create", "vCPUs");
-	return 0;
+	if (status < 0)
+		vm_free_but_memory(vm, memory);
+	return status;
 }
 
 int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
@@ -192,15 +200,11 @@ int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *mach
 {
 	struct vm *vm;
 	int status = vm_create_without_vcpus(&vm, kvm_fd, vm_fd, machine, memory, ops, ops_context, err);
-	if (status < 0)
-		return status;
-	status = vm_create_vcpus(vm, err);
-	if (status < 0) {
-		vm_free_but_memory(vm, memory);
-		return status;
-	}
-	*ret = vm;
-	return 0;
+	if (status == 0)
+		status = vm_create_vcpus(vm, memory, err);
+	if (status == 0)
+		*ret = vm;
+	return status;
 }
 
 static void kick_all(struct vm *vm)

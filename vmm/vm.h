@@ -172,10 +172,16 @@ struct vm {
 int vm_create(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine, struct memory *memory,
 	      const struct vm_ops *ops, void *ops_context, struct error *err);
 
-/* vm_create() in two steps, between which KVM has to wait for nothing any more.  A machine is complete after both. */
+/*
+ * vm_create() in two steps, between which KVM has to wait for nothing any more.  A machine is complete after both.
+ * Where the second one fails, it is freed, and *memory is the caller's again.
+ */
 int vm_create_without_vcpus(struct vm **ret, int kvm_fd, int vm_fd, const struct machine *machine,
 			    struct memory *memory, const struct vm_ops *ops, void *ops_context, struct error *err);
-int vm_create_vcpus(struct vm *vm, struct error *err);
+int vm_create_vcpus(struct vm *vm, struct memory *memory, struct error *err);
+
+/* Gives KVM the slot of a region of memory, or other flags (KVM_MEM_*) for it.  -1 with errno set. */
+int vm_set_slot(const struct vm *vm, unsigned region, uint32_t flags);
 
 /* Tells a step to the owner (vm_ops.step). */
 void vm_step(const struct vm *vm, const char *what, const char *name);

@@ -1,6 +1,6 @@
 /*
- * Rewinding into and out of a guest of the guest, on a KVM whose nested state this file makes: what it tells of that has
- * another size each time.
+ * Rewinding into and out of a guest of the guest, on a KVM whose nested state this file makes: what it tells of that
+ * has another size each time.
  */
 #include "kvm_test.h"
 
