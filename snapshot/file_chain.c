@@ -6,7 +6,8 @@
 
 #include "file_link.h"
 
-char *chain_parent_path(const char *path, struct bytes parent_name)
+/* The path of the parent that a snapshot at path names.  The caller frees it; NULL: no memory. */
+static char *parent_path(const char *path, struct bytes parent_name)
 {
 	char *real = realpath(path, NULL), *result; /* a symbolic link's target has its parent beside it */
 	const char *child = real != NULL ? real : path, *slash = strrchr(child, '/');
@@ -70,7 +71,7 @@ static int add_parent(struct chain *chain, struct error *err)
 		return error_set(err, ERROR_DATA,
 				 "%s: more than %d parents in front of a whole snapshot; flatten one of them",
 				 chain->links[0].path, CHAIN_MAX - 1);
-	child->image.parent_path = chain_parent_path(child->path, buffer_bytes(&child->image.parent_name));
+	child->image.parent_path = parent_path(child->path, buffer_bytes(&child->image.parent_name));
 	if (child->image.parent_path == NULL)
 		return error_set(err, ERROR_SYSTEM, "%s: no memory for its parent's name", child->path);
 	int status = check_parent_file(child, child->image.parent_path, err);

@@ -56,7 +56,4 @@ int chain_complete(struct chain *chain, struct error *err);
 
 void chain_free(struct chain *chain);
 
-/* The path of the parent that a snapshot at path names.  The caller frees it; NULL: no memory. */
-char *chain_parent_path(const char *path, struct bytes parent_name);
-
 #endif

@@ -634,14 +634,6 @@ int outgoing_cancel(struct outgoing *outgoing, struct error *err)
 	return 0;
 }
 
-void outgoing_give_up(struct outgoing *outgoing)
-{
-	if (outgoing->phase == OUTGOING_OVER)
-		return;
-	error_set(&outgoing->error, ERROR_USAGE, "given up");
-	broken(outgoing);
-}
-
 enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct error *err)
 {
 	if (outgoing->result != OUTGOING_MOVED && err != NULL)
@@ -671,7 +663,10 @@ void outgoing_free(struct outgoing *outgoing)
 {
 	if (outgoing == NULL)
 		return;
-	outgoing_give_up(outgoing);
+	if (outgoing->phase != OUTGOING_OVER) {
+		error_set(&outgoing->error, ERROR_USAGE, "given up");
+		broken(outgoing);
+	}
 	channel_close(&outgoing->channel);
 	end_dirty_log(outgoing);
 	ram_digest_done(&outgoing->digest);

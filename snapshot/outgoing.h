@@ -99,9 +99,6 @@ bool outgoing_holds(const struct outgoing *outgoing);
  */
 int outgoing_cancel(struct outgoing *outgoing, struct error *err);
 
-/* Ends one that is not over: it is cancelled, in doubt, or cut.  Does nothing to one that is. */
-void outgoing_give_up(struct outgoing *outgoing);
-
 /* Of one that is over; *err says why it failed or is in doubt. */
 enum outgoing_result outgoing_result(const struct outgoing *outgoing, struct error *err);
 
@@ -123,7 +120,7 @@ int outgoing_rejoin(struct outgoing *outgoing, int in_fd, int out_fd, uint64_t b
 /* Could that be done? */
 bool outgoing_can_rejoin(const struct outgoing *outgoing);
 
-/* As outgoing_give_up(), and frees it.  Takes NULL. */
+/* One that is not over is cancelled, in doubt, or cut.  Takes NULL. */
 void outgoing_free(struct outgoing *outgoing);
 
 #endif

@@ -15,11 +15,6 @@ static const struct boot_loader *const loaders[] = {
 	&boot_multiboot, &boot_pvh, &boot_elf64, &boot_firmware, &boot_sector, &boot_flat_real, &boot_flat_long, NULL,
 };
 
-const struct boot_loader *const *boot_loaders(void)
-{
-	return loaders;
-}
-
 static const struct boot_loader *find(const struct boot_request *request)
 {
 	for (const struct boot_loader *const *loader = loaders; *loader != NULL; loader++) {

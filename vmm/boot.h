@@ -78,9 +78,6 @@ struct boot_loader {
  */
 int boot_find(const struct boot_request *request, const struct boot_loader **ret_loader, struct error *err);
 
-/* All loaders in the order in which contents are looked at, ended by NULL. */
-const struct boot_loader *const *boot_loaders(void);
-
 /* One file a kind: boot_sector.c, boot_flat.c (two), boot_elf64.c, boot_multiboot.c, boot_pvh.c, boot_firmware.c. */
 extern const struct boot_loader boot_sector, boot_flat_real, boot_flat_long, boot_elf64, boot_multiboot, boot_pvh,
 	boot_firmware;

@@ -24,11 +24,6 @@ static const struct {
 	[MACHINE_TRIPLE_FAULT_EVENT] = { KVM_CAP_X86_TRIPLE_FAULT_EVENT, "KVM_CAP_X86_TRIPLE_FAULT_EVENT", 1 },
 };
 
-const char *machine_capability_name(enum machine_capability capability)
-{
-	return capabilities[capability].name;
-}
-
 void machine_defaults(struct machine *machine, int kvm_fd)
 {
 	uint64_t mce_supported = 0;

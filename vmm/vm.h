@@ -46,8 +46,6 @@ enum machine_capability {
 	MACHINE_CAPABILITIES
 };
 
-const char *machine_capability_name(enum machine_capability capability);
-
 /* Fills in what a new machine gets on this host: addresses, MCE banks, capabilities.  Its ranges are left as they are.
  */
 void machine_defaults(struct machine *machine, int kvm_fd);
