@@ -47,7 +47,8 @@ int boot_layout_add(struct boot_layout *layout, const struct boot_part *part, st
 	return 0;
 }
 
-int boot_layout_add_modules(struct boot_layout *layout, unsigned *ret_first, struct error *err)
+/* Adds the request's modules: page aligned, one behind the other, above the parts so far and above 1 MiB. */
+static int add_modules(struct boot_layout *layout, struct error *err)
 {
 	uint64_t next = BOOT_LOW_HOLE_END;
 	for (unsigned i = 0; i < layout->nr_parts; i++) {
@@ -55,7 +56,6 @@ int boot_layout_add_modules(struct boot_layout *layout, unsigned *ret_first, str
 		if (part->gpa < MEMORY_LOW_MAX && part->gpa + part->size > next)
 			next = part->gpa + part->size;
 	}
-	unsigned first = layout->nr_parts;
 	for (unsigned i = 0; i < layout->request->nr_modules; i++) {
 		const struct boot_file *module = &layout->request->modules[i];
 		struct boot_part part = { .gpa = align_up(next, MEMORY_PAGE),
@@ -67,7 +67,6 @@ int boot_layout_add_modules(struct boot_layout *layout, unsigned *ret_first, str
 			return status;
 		next = part.gpa + part.size;
 	}
-	*ret_first = first;
 	return 0;
 }
 
@@ -140,7 +139,8 @@ uint32_t boot_handover_add_string(struct boot_handover *handover, const char *st
 	return boot_handover_add(handover, string, strlen(string) + 1);
 }
 
-int boot_handover_finish(const struct boot_handover *handover, struct boot_layout *layout, struct error *err)
+/* Adds all of it to the layout as one part. */
+static int add_handover(struct boot_layout *layout, const struct boot_handover *handover, struct error *err)
 {
 	if (handover->is_full)
 		return error_set(err, ERROR_DATA,
@@ -157,16 +157,19 @@ int boot_handover_finish(const struct boot_handover *handover, struct boot_layou
 
 int boot_handover_load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
 		       int (*add_image)(struct boot_layout *layout, uint32_t *ret_entry, struct error *err),
-		       int (*add_information)(struct boot_layout *layout, struct boot_handover *handover,
-					      struct error *err),
-		       struct error *err)
+		       boot_inform_function *inform, struct error *err)
 {
 	struct boot_layout layout = { .request = request, .memory = memory };
 	struct boot_handover handover = { 0 };
 	uint32_t entry = 0;
 	int status = add_image(&layout, &entry, err);
+	const struct boot_part *modules = &layout.parts[layout.nr_parts];
 	if (status == 0)
-		status = add_information(&layout, &handover, err);
+		status = add_modules(&layout, err);
+	if (status == 0)
+		inform(request, memory, modules, &handover);
+	if (status == 0)
+		status = add_handover(&layout, &handover, err);
 	if (status < 0)
 		return status;
 	boot_layout_write(&layout);

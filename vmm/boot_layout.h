@@ -34,12 +34,6 @@ extern const struct boot_part boot_long_mode_part;
 int boot_layout_add(struct boot_layout *layout, const struct boot_part *part, struct error *err);
 
 /*
- * Adds the request's modules: page aligned, one behind the other, above the parts so far and above 1 MiB.
- * *ret_first is the number of the first one's part; the others follow it.
- */
-int boot_layout_add_modules(struct boot_layout *layout, unsigned *ret_first, struct error *err);
-
-/*
  * Is the entry below 4 GiB, where every way of starting here can reach it, and among the bytes that come from the
  * image?  field is what the image's format calls it.
  */
@@ -79,17 +73,17 @@ struct boot_handover {
 uint32_t boot_handover_add(struct boot_handover *handover, const void *data, size_t size);
 uint32_t boot_handover_add_string(struct boot_handover *handover, const char *string);
 
-/* Adds all of it to the layout as one part. */
-int boot_handover_finish(const struct boot_handover *handover, struct boot_layout *layout, struct error *err);
+/* Makes what is handed over.  modules are the parts of the request's modules, in the same order. */
+typedef void boot_inform_function(const struct boot_request *request, const struct memory *memory,
+				  const struct boot_part *modules, struct boot_handover *handover);
 
 /*
  * Loads an image that is entered in 32-bit mode with the address of its information in EBX.  add_image puts the image's
- * parts into the layout and tells the entry, add_information the modules and what is handed over.
+ * parts into the layout and tells the entry.  Modules come page aligned, one behind the other, above the image and
+ * above 1 MiB.
  */
 int boot_handover_load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
 		       int (*add_image)(struct boot_layout *layout, uint32_t *ret_entry, struct error *err),
-		       int (*add_information)(struct boot_layout *layout, struct boot_handover *handover,
-					      struct error *err),
-		       struct error *err);
+		       boot_inform_function *inform, struct error *err);
 
 #endif

@@ -188,40 +188,32 @@ static void add_memory_map(const struct memory *memory, struct boot_handover *ha
 	info->memory_upper = (uint32_t)((memory_ram_low(memory) - BOOT_LOW_HOLE_END) / 1024);
 }
 
-/* The modules' places are known once the image stands; what tells of them must not stand in their way. */
-static int add_information(struct boot_layout *layout, struct boot_handover *handover, struct error *err)
+static void inform(const struct boot_request *request, const struct memory *memory, const struct boot_part *parts,
+		   struct boot_handover *handover)
 {
-	const struct boot_request *request = layout->request;
 	struct module modules[BOOT_MODULES_MAX] = { 0 };
 	struct info info = {
 		.flags = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MODULES | INFO_MEMORY_MAP | INFO_LOADER_NAME,
 		.nr_modules = request->nr_modules,
 	};
-	unsigned first;
-	int status = boot_layout_add_modules(layout, &first, err);
-	if (status < 0)
-		return status;
 	boot_handover_add(handover, NULL, sizeof(info));
-	for (unsigned i = 0; i < request->nr_modules; i++) {
-		const struct boot_part *part = &layout->parts[first + i];
+	for (unsigned i = 0; i < request->nr_modules; i++)
 		modules[i] = (struct module){
-			.start = (uint32_t)part->gpa,
-			.end = (uint32_t)(part->gpa + part->size),
+			.start = (uint32_t)parts[i].gpa,
+			.end = (uint32_t)(parts[i].gpa + parts[i].size),
 			.string = boot_handover_add_string(handover, boot_base_name(request->modules[i].name)),
 		};
-	}
 	info.modules = boot_handover_add(handover, modules, request->nr_modules * sizeof(modules[0]));
 	info.command_line = add_command_line(request, handover);
 	info.loader_name = boot_handover_add_string(handover, "Stasis " STASIS_VERSION);
-	add_memory_map(layout->memory, handover, &info);
+	add_memory_map(memory, handover, &info);
 	memcpy(handover->data, &info, sizeof(info));
-	return boot_handover_finish(handover, layout, err);
 }
 
 static int load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
 		struct error *err)
 {
-	int status = boot_handover_load(request, memory, registers, add_image, add_information, err);
+	int status = boot_handover_load(request, memory, registers, add_image, inform, err);
 	if (status == 0)
 		registers->regs.rax = ENTRY_MAGIC;
 	return status;

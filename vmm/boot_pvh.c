@@ -73,40 +73,34 @@ static int add_image(struct boot_layout *layout, uint32_t *ret_entry, struct err
 	return status;
 }
 
-static int add_information(struct boot_layout *layout, struct boot_handover *handover, struct error *err)
+static void inform(const struct boot_request *request, const struct memory *memory, const struct boot_part *parts,
+		   struct boot_handover *handover)
 {
-	const struct boot_request *request = layout->request;
 	struct start_info info = { .magic = START_MAGIC, .version = START_VERSION, .nr_modules = request->nr_modules };
 	struct module modules[BOOT_MODULES_MAX];
 	struct map_entry entries[BOOT_MAP_MAX];
 	struct boot_map_entry map[BOOT_MAP_MAX];
-	unsigned first;
-	int status = boot_layout_add_modules(layout, &first, err);
-	if (status < 0)
-		return status;
 	boot_handover_add(handover, NULL, sizeof(info));
 	for (unsigned i = 0; i < request->nr_modules; i++) {
-		const struct boot_part *part = &layout->parts[first + i];
 		const char *name = boot_base_name(request->modules[i].name);
-		modules[i] = (struct module){ .gpa = part->gpa,
-					      .size = part->size,
+		modules[i] = (struct module){ .gpa = parts[i].gpa,
+					      .size = parts[i].size,
 					      .command_line = boot_handover_add_string(handover, name) };
 	}
 	if (request->nr_modules != 0)
 		info.modules = boot_handover_add(handover, modules, request->nr_modules * sizeof(modules[0]));
 	info.command_line = boot_handover_add_string(handover, request->command_line);
-	info.nr_map_entries = boot_memory_map(layout->memory, map);
+	info.nr_map_entries = boot_memory_map(memory, map);
 	for (unsigned i = 0; i < info.nr_map_entries; i++)
 		entries[i] = (struct map_entry){ .gpa = map[i].gpa, .size = map[i].size, .type = map[i].type };
 	info.memory_map = boot_handover_add(handover, entries, info.nr_map_entries * sizeof(entries[0]));
 	memcpy(handover->data, &info, sizeof(info));
-	return boot_handover_finish(handover, layout, err);
 }
 
 static int load(const struct boot_request *request, struct memory *memory, struct boot_registers *registers,
 		struct error *err)
 {
-	return boot_handover_load(request, memory, registers, add_image, add_information, err);
+	return boot_handover_load(request, memory, registers, add_image, inform, err);
 }
 
 const struct boot_loader boot_pvh = {
