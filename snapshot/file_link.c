@@ -200,39 +200,35 @@ static int read_up_to(struct source *source, uint64_t end, struct buffer *state,
 	return status;
 }
 
-/* Reads header, table and state sections; *ret_table is the caller's. */
-static int read_state(struct source *source, struct image *image, struct format_header *header,
-		      struct format_section **ret_table, struct error *err)
+/* Reads header, table and state sections. */
+static int read_sections(struct link *link, struct error *err)
 {
-	struct buffer *state = &image->state;
+	struct source *source = &link->source;
+	struct format_header *header = &link->header;
+	struct buffer *state = &link->image.state;
 	uint64_t state_end = 0, end;
 	int status = source_read(source, header, sizeof(*header), "the header", err);
 	if (status == 0)
 		status = check_header(source, header, err);
 	if (status < 0)
 		return status;
-	size_t table_size = header->nr_sections * sizeof(struct format_section);
-	struct format_section *table = malloc(table_size);
-	if (table == NULL)
+	size_t table_size = header->nr_sections * sizeof(link->table[0]);
+	link->table = malloc(table_size);
+	if (link->table == NULL)
 		return error_set(err, ERROR_SYSTEM, "%s: no memory for its section table", source->name);
-	status = source_read(source, table, table_size, "the section table", err);
-	if (status == 0 && crc32c(0, table, table_size) != header->table_crc)
+	status = source_read(source, link->table, table_size, "the section table", err);
+	if (status == 0 && crc32c(0, link->table, table_size) != header->table_crc)
 		status = error_set(err, ERROR_DATA, "%s: damaged section table: its checksum does not match",
 				   source->name);
 	if (status == 0)
-		status = check_table(source, header, table, &state_end, err);
+		status = check_table(source, header, link->table, &state_end, err);
 	end = source->offset;
 	if (status == 0)
 		status = read_up_to(source, state_end, state, err);
 	for (uint32_t i = 0; i < header->nr_sections && status == 0; i++)
-		if (!format_is_ram(&table[i]))
-			status = take_section(source, &table[i], buffer_bytes(state), &end, image, err);
-	if (status == 0)
-		image->header = header->image;
-	if (status == 0)
-		*ret_table = table;
-	else
-		free(table);
+		if (!format_is_ram(&link->table[i]))
+			status = take_section(source, &link->table[i], buffer_bytes(state), &end, &link->image, err);
+	link->image.header = header->image;
 	return status;
 }
 
@@ -289,27 +285,30 @@ static int source_open(struct source *ret, const char *path, struct error *err)
 	return 0;
 }
 
+static int read_state(struct link *link, struct error *err)
+{
+	int status = read_sections(link, err);
+	if (status == 0 && image_validate(&link->image, err) < 0)
+		status = error_prefix(err, "%s", link->source.name);
+	if (status == 0)
+		status = check_parent_sections(link, err);
+	if (status == 0 && link->header.form == FORMAT_FILE)
+		status = check_checksums(&link->source, &link->image, err);
+	return status;
+}
+
 int link_read(const char *path, struct link *ret, struct error *err)
 {
-	struct source *source = &ret->source;
 	*ret = (struct link){ .path = strdup(path), .source = { .fd = STDIN_FILENO } };
 	if (ret->path == NULL)
 		return error_set(err, ERROR_SYSTEM, "%s: no memory for its name", path);
-	int status = source_open(source, ret->path, err);
-	if (status == 0)
-		status = read_state(source, &ret->image, &ret->header, &ret->table, err);
-	if (status == 0 && image_validate(&ret->image, err) < 0)
-		status = error_prefix(err, "%s", source->name);
-	if (status == 0)
-		status = check_parent_sections(ret, err);
-	if (status == 0 && ret->header.form == FORMAT_FILE)
-		status = check_checksums(source, &ret->image, err);
-	return status;
+	int status = source_open(&ret->source, ret->path, err);
+	return status == 0 ? read_state(ret, err) : status;
 }
 
 void link_done(struct link *link)
 {
-	if (link->source.fd != STDIN_FILENO)
+	if (link->source.fd > STDIN_FILENO)
 		close(link->source.fd); /* what is mapped stays mapped */
 	free(link->table);
 	image_done(&link->image);
@@ -317,39 +316,31 @@ void link_done(struct link *link)
 	*link = (struct link){ .source = { .fd = STDIN_FILENO } };
 }
 
+/* Ends a link of which only the image is wanted, where it was read well. */
+static int keep_image(struct link *link, int status, struct image *ret)
+{
+	if (status == 0) {
+		*ret = link->image;
+		link->image = (struct image){ 0 };
+	}
+	link_done(link);
+	return status;
+}
+
 int file_read_state(const char *path, struct image *ret, struct error *err)
 {
 	struct link link;
-	int status = link_read(path, &link, err);
-	if (status == 0) {
-		*ret = link.image;
-		link.image = (struct image){ 0 };
-	}
-	link_done(&link);
-	return status;
+	return keep_image(&link, link_read(path, &link, err), ret);
 }
 
 int file_read_state_of(struct bytes bytes, const char *name, struct image *ret, struct error *err)
 {
-	struct source source = { .fd = -1, .bytes = bytes, .name = name };
-	struct format_header header;
-	struct format_section *table = NULL;
-	struct image image = { 0 };
-	int status = read_state(&source, &image, &header, &table, err);
-	free(table);
-	if (status == 0 && header.form != FORMAT_STREAM)
-		status = error_set(err, ERROR_DATA, "%s: form %u, expected 2 (stream)", name, header.form);
-	if (status == 0 && image_is_incremental(&image))
-		status = error_set(err, ERROR_DATA, "%s: a stream with a parent, expected a whole snapshot", name);
-	if (status == 0 && source.offset != bytes.size)
-		status =
-			error_set(err, ERROR_DATA, "%s: %zu bytes, expected %" PRIu64, name, bytes.size, source.offset);
-	if (status == 0 && image_validate(&image, err) < 0)
-		status = error_prefix(err, "%s", name);
-	if (status < 0) {
-		image_done(&image);
-		return status;
-	}
-	*ret = image;
-	return 0;
+	struct link link = { .source = { .fd = -1, .bytes = bytes, .name = name } };
+	int status = read_state(&link, err);
+	if (status == 0 && link.header.form != FORMAT_STREAM)
+		status = error_set(err, ERROR_DATA, "%s: form %u, expected 2 (stream)", name, link.header.form);
+	if (status == 0 && link.source.offset != bytes.size)
+		status = error_set(err, ERROR_DATA, "%s: %zu bytes, expected %" PRIu64, name, bytes.size,
+				   link.source.offset);
+	return keep_image(&link, status, ret);
 }
