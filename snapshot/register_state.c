@@ -282,11 +282,7 @@ static int expect_register(struct restore *restore, unsigned instance, uint64_t 
 	struct section *section = image_find_writable(restore->image, component_by_name("registers"), instance);
 	if (!buffer_own(&section->payload))
 		return error_set(err, ERROR_SYSTEM, "no memory for a snapshot's registers");
-	for (size_t at = 0; at < section->payload.size; at += sizeof(struct kvm_reg_value)) {
-		struct kvm_reg_value *reg = (struct kvm_reg_value *)(void *)(section->payload.data + at);
-		if (reg->id == id)
-			reg->value = value;
-	}
+	registers_change(&section->payload, id, value);
 	return 0;
 }
 

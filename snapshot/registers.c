@@ -161,6 +161,15 @@ static int no_memory(struct error *err)
 	return error_set(err, ERROR_SYSTEM, "no memory for a list of registers");
 }
 
+void registers_change(const struct buffer *payload, uint64_t id, uint64_t value)
+{
+	for (size_t at = 0; at < payload->size; at += sizeof(struct kvm_reg_value)) {
+		struct kvm_reg_value *reg = (struct kvm_reg_value *)(void *)(payload->data + at);
+		if (reg->id == id)
+			reg->value = value;
+	}
+}
+
 int registers_adopt(struct vm *vm, struct bytes payload, struct error *err)
 {
 	size_t nr = vm->nr_restored_regs + payload.size / sizeof(struct kvm_reg_value);

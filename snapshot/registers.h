@@ -35,6 +35,9 @@ const char *register_exclusion(uint64_t id);
 int registers_list(const struct vm *vm, unsigned vcpu, uint8_t stages, uint64_t **ret_ids, size_t *ret_nr,
 		   struct error *err);
 
+/* Gives a register another value in a payload of registers, which must be its own (buffer_own()). */
+void registers_change(const struct buffer *payload, uint64_t id, uint64_t value);
+
 /*
  * The registers of a snapshot (an array of struct kvm_reg_value) are the machine's from now on.  KVM lists an MSR where
  * the host's CPU has it, but may take it all the same: what was restored has to be read back, and be in the next

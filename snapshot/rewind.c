@@ -239,24 +239,13 @@ static int put_registers(struct rewind *rewind, const struct step *step, unsigne
 	return status == 0 ? put_synthetic(rewind, step, instance, err) : status;
 }
 
-/* For rewind_compare(): what the register was put to. */
-static void expect_register(struct rewind *rewind, const struct step *step, unsigned instance, uint64_t id,
-			    uint64_t value)
-{
-	const struct section *section = image_find(&rewind->image, step->component, instance);
-	for (size_t at = 0; at < section->payload.size; at += sizeof(struct kvm_reg_value)) {
-		struct kvm_reg_value *reg = (struct kvm_reg_value *)(void *)(section->payload.data + at);
-		if (reg->id == id)
-			reg->value = value;
-	}
-}
-
 /*
  * A deadline that was to come is as far away again as it was at the point.  Read with the others, after which the
  * LAPIC's timer mode may have changed: so it is written whenever it is, or was, in use.
  */
 static int put_armed(struct rewind *rewind, const struct step *step, unsigned instance, struct error *err)
 {
+	const struct section *section = image_find(&rewind->image, step->component, instance);
 	const struct kept_vcpu *kept = &rewind->vcpus[instance];
 	uint32_t nr;
 	const struct kvm_msr_entry *point = msr_entries(&kept->msrs_point, &nr), *now = msr_entries(&kept->msrs, &nr);
@@ -269,7 +258,7 @@ static int put_armed(struct rewind *rewind, const struct step *step, unsigned in
 			value += now[0].data - kept->tsc;
 		rewind->stats.components++;
 		status = put_register(rewind, instance, id, value, err);
-		expect_register(rewind, step, instance, id, value);
+		registers_change(&section->payload, id, value); /* for rewind_compare() */
 	}
 	return status;
 }
