@@ -86,13 +86,8 @@ int component_restore(const struct component *component, struct restore *restore
 	}
 	/* The kernel only reads it; its ioctls take no pointer to const. */
 	void *argument = (void *)(uintptr_t)payload.data;
-	if (kvm_call_sized(fd_of(component, restore->vm, instance), component->set, argument) < 0) {
-		struct finding finding = { 0 };
-		struct error refusal;
-		error_errno(&refusal, ERROR_DIFFERENT, "%s", kvm_request_name(component->set));
-		snprintf(finding.detail, sizeof(finding.detail), "%.200s", refusal.text);
-		restore_finding(restore, component, instance, NULL, &finding);
-	}
+	if (kvm_call_sized(fd_of(component, restore->vm, instance), component->set, argument) < 0)
+		restore_refused(restore, component, instance, component->set);
 	return 0;
 }
 

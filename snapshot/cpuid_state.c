@@ -1,6 +1,5 @@
 #include "state.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -152,9 +151,7 @@ static int restore_cpuid(struct restore *restore, unsigned instance, enum stage 
 	struct vcpu *vcpu = &restore->vm->vcpus[instance];
 	(void)stage;
 	if (vcpu_set_cpuid(vcpu, (const void *)payload.data, (uint32_t)(payload.size / sizeof(TYPE))) < 0) {
-		struct finding finding = { 0 };
-		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_CPUID2: %s", strerror(errno));
-		restore_finding(restore, missing.component, instance, NULL, &finding);
+		restore_refused(restore, missing.component, instance, KVM_SET_CPUID2);
 		return 0;
 	}
 	/* The others' tables differ in their topology only. */

@@ -1,8 +1,6 @@
 #include "state.h"
 
-#include <errno.h>
 #include <linux/ioctl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "components.h"
@@ -84,11 +82,8 @@ static int restore_nested(struct restore *restore, unsigned instance, enum stage
 	void *argument = (void *)(uintptr_t)payload.data; /* the kernel only reads it */
 	(void)stage;
 	(void)err;
-	if (kvm_call_sized(restore->vm->vcpus[instance].fd, KVM_SET_NESTED_STATE, argument) < 0) {
-		struct finding finding = { 0 };
-		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_NESTED_STATE: %s", strerror(errno));
-		restore_finding(restore, component_by_name("nested"), instance, NULL, &finding);
-	}
+	if (kvm_call_sized(restore->vm->vcpus[instance].fd, KVM_SET_NESTED_STATE, argument) < 0)
+		restore_refused(restore, component_by_name("nested"), instance, KVM_SET_NESTED_STATE);
 	return 0;
 }
 

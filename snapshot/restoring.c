@@ -1,6 +1,7 @@
 #include "restoring.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +100,14 @@ void restore_finding(struct restore *restore, const struct component *component,
 	if (finding->component[0] == '\0')
 		snprintf(finding->component, sizeof(finding->component), "%s", component->name);
 	report_add(restore->report, finding);
+}
+
+void restore_refused(struct restore *restore, const struct component *component, unsigned instance,
+		     unsigned long request)
+{
+	struct finding finding = { 0 };
+	snprintf(finding.detail, sizeof(finding.detail), "%s: %s", kvm_request_name(request), strerror(errno));
+	restore_finding(restore, component, instance, NULL, &finding);
 }
 
 void restore_translated(const struct restore *restore, const char *component, unsigned instance, const char *field,

@@ -53,6 +53,10 @@ uint64_t restore_elapsed_ns(const struct restore *restore);
 void restore_finding(struct restore *restore, const struct component *component, unsigned instance,
 		     const char *allow_as, struct finding *finding);
 
+/* Reports that KVM refused a component's payload, or to tell it again: what the request's errno says. */
+void restore_refused(struct restore *restore, const struct component *component, unsigned instance,
+		     unsigned long request);
+
 /*
  * Does the word name anything that --allow can let through: "vendor", a component, a register, a CPU feature or what
  * CPUID has by number ("0x7.0 edx bit 30"), a field ("cr4", "tsc-khz"), a bit of one ("CR4.CET")?

@@ -1,6 +1,5 @@
 #include "state.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <linux/ioctl.h>
 #include <stdio.h>
@@ -120,11 +119,8 @@ static int restore_pit(struct restore *restore, unsigned instance, enum stage st
 	(void)err;
 	memcpy(&state, payload.data, sizeof(state));
 	pit_state_to_kvm(&state, monotonic_ns(), &pit);
-	if (kvm_call(restore->vm->fd, KVM_SET_PIT2, &pit) < 0) {
-		struct finding finding = { 0 };
-		snprintf(finding.detail, sizeof(finding.detail), "KVM_SET_PIT2: %s", strerror(errno));
-		restore_finding(restore, component_by_name("pit"), instance, NULL, &finding);
-	}
+	if (kvm_call(restore->vm->fd, KVM_SET_PIT2, &pit) < 0)
+		restore_refused(restore, component_by_name("pit"), instance, KVM_SET_PIT2);
 	return 0;
 }
 
@@ -148,13 +144,6 @@ static int save_clock(struct vm *vm, unsigned instance, struct buffer *ret, stru
 	if ((clock.flags & KVM_CLOCK_REALTIME) == 0)
 		clock.realtime = image_now_ns();
 	return component_append(ret, &clock, sizeof(clock), err);
-}
-
-static void refuse_clock(struct restore *restore, const char *request)
-{
-	struct finding finding = { 0 };
-	snprintf(finding.detail, sizeof(finding.detail), "%s: %s", request, strerror(errno));
-	restore_finding(restore, component_by_name("clock"), 0, NULL, &finding);
 }
 
 /*
@@ -197,11 +186,11 @@ static int restore_clock(struct restore *restore, unsigned instance, enum stage 
 	int64_t start = monotonic_ns();
 	uint64_t elapsed_ns = restore_elapsed_ns(restore), wanted = saved.clock + elapsed_ns;
 	if (put_clock(restore, saved.clock, elapsed_ns) < 0) {
-		refuse_clock(restore, "KVM_SET_CLOCK");
+		restore_refused(restore, component_by_name("clock"), 0, KVM_SET_CLOCK);
 		return 0;
 	}
 	if (kvm_call(restore->vm->fd, KVM_GET_CLOCK, &got) < 0) {
-		refuse_clock(restore, "KVM_GET_CLOCK");
+		restore_refused(restore, component_by_name("clock"), 0, KVM_GET_CLOCK);
 		return 0;
 	}
 	int64_t ahead = before((int64_t)got.clock, (int64_t)wanted), spent = monotonic_ns() - start;
