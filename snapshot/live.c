@@ -39,14 +39,6 @@ static bool is_first_of_all(const struct live *live)
 	return live->round == 0 && !live->is_incremental;
 }
 
-static uint64_t ram_pages(const struct live *live)
-{
-	uint64_t nr = 0;
-	for (unsigned i = 0; i < live->told.nr_regions; i++)
-		nr += live->told.nr_pages[i];
-	return nr;
-}
-
 static int create_pages(struct live *live, struct error *err)
 {
 	struct pages *const all[] = { &live->told, &live->data, &live->taken };
@@ -67,7 +59,7 @@ static int begin_round_0(struct live *live, struct error *err)
 		pages_clear(&live->track->since);
 		pages_unite(&live->taken, &live->told);
 	}
-	live->todo = live->is_incremental ? pages_count(&live->told) : ram_pages(live);
+	live->todo = live->is_incremental ? pages_count(&live->told) : memory_size(&live->vm->memory) / MEMORY_PAGE;
 	return 0;
 }
 
@@ -199,7 +191,7 @@ void live_progress(const struct live *live, struct live_progress *ret)
 		.done = live->done,
 		.todo = live->todo,
 		.written = file_writer_written(live->writer),
-		.ram_size = ram_pages(live) * MEMORY_PAGE,
+		.ram_size = memory_size(&live->vm->memory),
 		.is_incremental = live->is_incremental,
 	};
 }

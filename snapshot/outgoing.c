@@ -551,7 +551,7 @@ static int begin(struct outgoing *outgoing, struct error *err)
 	if (status < 0)
 		return status;
 	say_hello(outgoing);
-	outgoing->numbers.ram_size = outgoing_ram_pages(outgoing) * MEMORY_PAGE;
+	outgoing->numbers.ram_size = memory_size(&outgoing->vm->memory);
 	outgoing->active_us = now_us();
 	return 0;
 }

@@ -13,14 +13,6 @@
 #define MEASURED_MIN   262144 /* bytes of a round that say something of the bandwidth */
 #define SECOND_US      1000000.0
 
-uint64_t outgoing_ram_pages(const struct outgoing *outgoing)
-{
-	uint64_t nr = 0;
-	for (unsigned i = 0; i < outgoing->told.nr_regions; i++)
-		nr += outgoing->told.nr_pages[i];
-	return nr;
-}
-
 /* ---- Pages ---- */
 
 static void add_to_run(struct outgoing_batch *batch, uint64_t gpa, enum wire_run_kind kind)
@@ -181,7 +173,7 @@ int outgoing_begin_round_0(struct outgoing *outgoing)
 		pages_unite(&outgoing->taken, &outgoing->track->since);
 		pages_clear(&outgoing->track->since);
 	}
-	outgoing->numbers.round_todo = outgoing_ram_pages(outgoing);
+	outgoing->numbers.round_todo = outgoing->numbers.ram_size / MEMORY_PAGE;
 	return status;
 }
 

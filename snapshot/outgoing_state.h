@@ -69,9 +69,6 @@ void outgoing_add_page(struct outgoing *outgoing, struct outgoing_batch *batch, 
 /* Ends the message, if anything is in it. */
 void outgoing_end_batch(struct outgoing *outgoing, const struct outgoing_batch *batch);
 
-/* All that the machine has. */
-uint64_t outgoing_ram_pages(const struct outgoing *outgoing);
-
 /*
  * What the guest has written up to now is the next round's, besides what is told already: that was not sent yet, and
  * will not be told again.

@@ -283,6 +283,14 @@ uint64_t memory_ram_low(const struct memory *memory)
 	return memory->nr_regions > 0 ? memory->regions[0].range.size : 0;
 }
 
+uint64_t memory_size(const struct memory *memory)
+{
+	uint64_t size = 0;
+	for (unsigned i = 0; i < memory->nr_regions; i++)
+		size += memory->regions[i].range.size;
+	return size;
+}
+
 uint64_t memory_ram_high(const struct memory *memory)
 {
 	for (unsigned i = 0; i < memory->nr_regions; i++)

@@ -99,6 +99,9 @@ bool memory_read(const struct memory *memory, uint64_t gpa, void *ret, uint64_t 
 bool memory_next_data(const struct memory_region *region, uint64_t offset, uint64_t limit, uint64_t *ret_start,
 		      uint64_t *ret_end);
 
+/* Bytes of all regions. */
+uint64_t memory_size(const struct memory *memory);
+
 /* Bytes of RAM (not ROM) below and above 4 GiB. */
 uint64_t memory_ram_low(const struct memory *memory);
 uint64_t memory_ram_high(const struct memory *memory);

@@ -233,14 +233,6 @@ static uint64_t resident_bytes(const struct session *session)
 	return second != NULL ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static uint64_t ram_bytes(const struct memory *memory)
-{
-	uint64_t size = 0;
-	for (unsigned i = 0; i < memory->nr_regions; i++)
-		size += memory->regions[i].range.size;
-	return size;
-}
-
 static void put_exits(const struct vm *vm, struct json *json)
 {
 	static const char *const names[VM_EXIT_KINDS] = {
@@ -289,7 +281,7 @@ static int do_stats(struct call *call, struct error *err)
 	json_number(json, "uptime_us", (uint64_t)(now_us() - session->started_us));
 	json_number(json, "cpu_us", (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000);
 	json_number(json, "resident_bytes", resident_bytes(session));
-	json_number(json, "ram_bytes", ram_bytes(&vm->memory));
+	json_number(json, "ram_bytes", memory_size(&vm->memory));
 	put_exits(vm, json);
 	put_pauses(session, json);
 	json_number(json, "console_bytes", console.taken);
