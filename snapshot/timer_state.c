@@ -4,11 +4,11 @@
 #include <linux/ioctl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "components.h"
 #include "restoring.h"
 #include "state_bits.h"
+#include "vmm/now.h"
 
 /*
  * Our PIT is KVM's with one member of another meaning, so that the rest is copied as it stands.
@@ -92,13 +92,6 @@ const struct schema clock_schema = SCHEMA("clock", sizeof(TYPE), clock_fields);
 
 /* ---- The PIT ---- */
 
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int save_pit(struct vm *vm, unsigned instance, struct buffer *ret, struct error *err)
 {
 	struct kvm_pit_state2 pit;
@@ -106,7 +99,7 @@ static int save_pit(struct vm *vm, unsigned instance, struct buffer *ret, struct
 	(void)instance;
 	if (kvm_call(vm->fd, KVM_GET_PIT2, &pit) < 0)
 		return error_errno(err, ERROR_SYSTEM, "KVM_GET_PIT2");
-	pit_state_from_kvm(&pit, monotonic_ns(), &state);
+	pit_state_from_kvm(&pit, now_ns(), &state);
 	return component_append(ret, &state, sizeof(state), err);
 }
 
@@ -118,7 +111,7 @@ static int restore_pit(struct restore *restore, unsigned instance, enum stage st
 	(void)stage;
 	(void)err;
 	memcpy(&state, payload.data, sizeof(state));
-	pit_state_to_kvm(&state, monotonic_ns(), &pit);
+	pit_state_to_kvm(&state, now_ns(), &pit);
 	if (kvm_call(restore->vm->fd, KVM_SET_PIT2, &pit) < 0)
 		restore_refused(restore, component_by_name("pit"), instance, KVM_SET_PIT2);
 	return 0;
@@ -183,7 +176,7 @@ static int restore_clock(struct restore *restore, unsigned instance, enum stage 
 	(void)stage;
 	(void)err;
 	memcpy(&saved, payload.data, sizeof(saved));
-	int64_t start = monotonic_ns();
+	int64_t start = now_ns();
 	uint64_t elapsed_ns = restore_elapsed_ns(restore), wanted = saved.clock + elapsed_ns;
 	if (put_clock(restore, saved.clock, elapsed_ns) < 0) {
 		restore_refused(restore, component_by_name("clock"), 0, KVM_SET_CLOCK);
@@ -193,7 +186,7 @@ static int restore_clock(struct restore *restore, unsigned instance, enum stage 
 		restore_refused(restore, component_by_name("clock"), 0, KVM_GET_CLOCK);
 		return 0;
 	}
-	int64_t ahead = before((int64_t)got.clock, (int64_t)wanted), spent = monotonic_ns() - start;
+	int64_t ahead = before((int64_t)got.clock, (int64_t)wanted), spent = now_ns() - start;
 	if (ahead < -CLOCK_TOLERANCE_NS || ahead > spent + CLOCK_TOLERANCE_NS) {
 		struct finding finding = { .name = "clock", .detail = "it is not what it was set to" };
 		snprintf(finding.left, sizeof(finding.left), "0x%" PRIx64, wanted);

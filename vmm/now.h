@@ -7,7 +7,14 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Microseconds of CLOCK_MONOTONIC. */
+/* Nanoseconds, and microseconds, of CLOCK_MONOTONIC. */
+static inline int64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static inline int64_t now_us(void)
 {
 	struct timespec now;

@@ -1,13 +1,6 @@
 #include "step_times.h"
 
-#include <time.h>
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
+#include "now.h"
 
 void step_times_start(struct step_times *times)
 {
