@@ -56,4 +56,7 @@ int file_read_state_of(struct bytes bytes, const char *name, struct image *ret, 
  */
 int file_verify_ram(const struct image *image, struct error *err);
 
+/* file_read() and file_verify_ram() in one: where RAM is not good, *ret is empty. */
+int file_read_verified(const char *path, struct image *ret, struct error *err);
+
 #endif

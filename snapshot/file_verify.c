@@ -98,3 +98,13 @@ int file_verify_ram(const struct image *image, struct error *err)
 	int status = verify_link(image, err);
 	return status == 0 && image_is_incremental(image) ? verify_parents(image, err) : status;
 }
+
+int file_read_verified(const char *path, struct image *ret, struct error *err)
+{
+	int status = file_read(path, ret, err);
+	if (status == 0 && file_verify_ram(ret, err) < 0) {
+		status = error_prefix(err, "%s", path);
+		image_done(ret);
+	}
+	return status;
+}

@@ -20,9 +20,7 @@ static int write_whole(struct image *image, const char *path, struct error *err)
 static int flatten(const struct options *options, int *ret_status, struct error *err)
 {
 	struct image image = { 0 };
-	int status = file_read(options->arguments[0], &image, err);
-	if (status == 0 && file_verify_ram(&image, err) < 0)
-		status = error_prefix(err, "%s", options->arguments[0]);
+	int status = file_read_verified(options->arguments[0], &image, err);
 	if (status == 0)
 		status = write_whole(&image, options->arguments[1], err);
 	if (status == 0) {

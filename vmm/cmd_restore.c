@@ -11,12 +11,9 @@
 static int read_snapshot(const struct options *options, struct image *ret, struct error *err)
 {
 	const char *path = options->arguments[0];
-	if (options->copy)
-		return file_read_copy(path, ret, err);
-	int status = file_read(path, ret, err);
-	if (status == 0 && options->verify_memory && file_verify_ram(ret, err) < 0)
-		status = error_prefix(err, "%s", path);
-	return status;
+	return options->copy            ? file_read_copy(path, ret, err)
+	       : options->verify_memory ? file_read_verified(path, ret, err)
+					: file_read(path, ret, err);
 }
 
 /* The snapshot, read and checked by the worker. */

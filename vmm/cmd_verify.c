@@ -26,9 +26,7 @@ static int verdict(const struct options *options, int status, struct error *err,
 static int verify(const struct options *options, int *ret_status, struct error *err)
 {
 	struct image image = { 0 };
-	int status = file_read(options->arguments[0], &image, err);
-	if (status == 0 && file_verify_ram(&image, err) < 0)
-		status = error_prefix(err, "%s", options->arguments[0]);
+	int status = file_read_verified(options->arguments[0], &image, err);
 	image_done(&image);
 	return verdict(options, status, err, ret_status);
 }
