@@ -241,11 +241,6 @@ static int add_part(struct incoming *incoming, struct bytes part, struct error *
 	return 0;
 }
 
-static int take_part(struct incoming *incoming, const struct wire_message *message, struct error *err)
-{
-	return add_part(incoming, message->payload, err);
-}
-
 /* Bytes of the state that were in the description, at the same place. */
 static int take_same(struct incoming *incoming, const struct wire_message *message, struct error *err)
 {
@@ -551,7 +546,7 @@ static int take_message(struct incoming *incoming, const struct wire_message *me
 		return take_hello(incoming, message, err);
 	}
 	if (message->type == WIRE_PART)
-		return take_part(incoming, message, err);
+		return add_part(incoming, message->payload, err);
 	if (incoming->phase == DESCRIBING)
 		return message->type == WIRE_DESCRIPTION ? take_description(incoming, message, err)
 							 : misplaced(message, err);
