@@ -272,12 +272,11 @@ static int source_open(struct source *ret, const char *path, struct error *err)
 {
 	struct stat st;
 	bool is_input = strcmp(path, "-") == 0;
-	struct source source = { .fd = STDIN_FILENO, .name = is_input ? "standard input" : path };
-	if (!is_input)
-		source.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (source.fd < 0)
+	int fd = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	struct source source = { .fd = fd, .name = is_input ? "standard input" : path };
+	if (fd < 0)
 		return error_errno(err, error_code_of_open(errno), "%s", path);
-	if (fstat(source.fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(source.fd, 0, SEEK_CUR) == 0) {
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0) {
 		source.is_file = true;
 		source.size = (uint64_t)st.st_size;
 	}
@@ -330,7 +329,8 @@ static int keep_image(struct link *link, int status, struct image *ret)
 int file_read_state(const char *path, struct image *ret, struct error *err)
 {
 	struct link link;
-	return keep_image(&link, link_read(path, &link, err), ret);
+	int status = link_read(path, &link, err);
+	return keep_image(&link, status, ret);
 }
 
 int file_read_state_of(struct bytes bytes, const char *name, struct image *ret, struct error *err)
