@@ -7,6 +7,7 @@
 
 struct inspection {
 	const char *filter;
+	uint64_t filter_id; /* the register that it names, also by number; 0: none */
 	void (*visit)(const struct inspect_line *line, void *context);
 	void *context;
 	size_t nr_lines;
@@ -49,20 +50,20 @@ static int inspect_leaf(const struct schema_leaf *leaf, void *context)
 	bool is_register = entry != NULL && inspection->component->schema->size == sizeof(struct kvm_reg_value);
 	if (leaf->field->rule == FIELD_PADDING && bytes_are_zero(inspection->payload + leaf->offset, leaf->size))
 		return 0;
+	struct kvm_reg_value reg = { 0 };
 	if (is_register && strcmp(leaf->name, "value") != 0)
 		return 0; /* the id is the register's name */
-	if (is_register)
+	if (is_register) {
+		memcpy(&reg, inspection->payload, sizeof(reg));
 		snprintf(name, sizeof(name), "%s", entry->name);
-	else
+	} else {
 		snprintf(name, sizeof(name), "%s%s%s", entry != NULL ? entry->name : "", entry != NULL ? " " : "",
 			 leaf->name);
-	if (!is_wanted(inspection, name))
-		return 0;
-	if (is_register) {
-		struct kvm_reg_value reg;
-		memcpy(&reg, inspection->payload, sizeof(reg));
-		snprintf(line.id, sizeof(line.id), "0x%016" PRIx64, reg.id);
 	}
+	if (!is_wanted(inspection, name) && (reg.id == 0 || reg.id != inspection->filter_id))
+		return 0;
+	if (is_register)
+		snprintf(line.id, sizeof(line.id), "0x%016" PRIx64, reg.id);
 	line.name = name;
 	line.component = entry != NULL ? entry->component : line.component;
 	schema_format(leaf, inspection->payload, line.value, sizeof(line.value));
@@ -98,6 +99,8 @@ size_t inspect_image(const struct image *image, const char *filter,
 		     void (*visit)(const struct inspect_line *line, void *context), void *context)
 {
 	struct inspection inspection = { .filter = filter, .visit = visit, .context = context };
+	if (filter != NULL)
+		kvm_reg_parse(filter, &inspection.filter_id);
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		const struct section *section = &image->sections[i];
 		char where[16];

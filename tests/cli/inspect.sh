@@ -32,7 +32,7 @@ check 'lines of others' [ "$(grep -cv '^vm uart ' "$out")" -eq 0 ]
 prints '^vm uart lcr = '
 expect 0 "$stasis" inspect "$file" registers
 check 'lines of others' [ "$(grep -cvE '^vcpu0 (msr|synthetic) ' "$out")" -eq 0 ]
-for name in IA32_LSTAR ia32_lstar 'IA32_LSTAR (0xc0000082)'; do
+for name in IA32_LSTAR ia32_lstar 'IA32_LSTAR (0xc0000082)' 0xc0000082 MSR_0xc0000082 0x20300002c0000082; do
 	expect 0 "$stasis" inspect "$file" "$name"
 	check 'not one line' [ "$(wc -l <"$out")" -eq 1 ]
 	prints '^vcpu0 msr IA32_LSTAR '
