@@ -45,9 +45,10 @@ static int check_header(const struct source *source, const struct format_header 
 	if (memcmp(header->magic, FORMAT_MAGIC, FORMAT_MAGIC_SIZE) != 0)
 		return error_set(err, ERROR_DATA, "%s: not a Stasis snapshot (its first bytes are others)", name);
 	if (header->version != FORMAT_VERSION)
-		return error_set(err, ERROR_VERSION,
-				 "%s: format version %u, written by %.32s; this program reads version %d; a newer stasis reads it", name,
-				 header->version, header->image.writer, FORMAT_VERSION);
+		return error_set(
+			err, ERROR_VERSION,
+			"%s: format version %u, written by %.32s; this program reads version %d; a newer stasis reads it",
+			name, header->version, header->image.writer, FORMAT_VERSION);
 	uint32_t crc = crc32c(0, header, offsetof(struct format_header, header_crc));
 	if (crc != header->header_crc)
 		return error_set(err, ERROR_DATA, "%s: damaged header: checksum 0x%08x, expected 0x%08x", name, crc,
@@ -90,9 +91,10 @@ static int check_entry(const struct source *source, const struct format_header *
 	const char *name = frame != NULL ? frame->name : component->name;
 	int instances = frame != NULL ? 1 : VM_VCPUS_MAX;
 	if (entry->version == 0 || entry->version > version)
-		return error_set(err, ERROR_VERSION,
-				 "%s: section %s has version %u, written by %.32s; this program reads up to version %u; a newer stasis reads it",
-				 source->name, name, entry->version, header->image.writer, version);
+		return error_set(
+			err, ERROR_VERSION,
+			"%s: section %s has version %u, written by %.32s; this program reads up to version %u; a newer stasis reads it",
+			source->name, name, entry->version, header->image.writer, version);
 	if (entry->reserved != 0 || entry->reserved2 != 0 || (format_is_ram(entry) && entry->crc != 0))
 		return error_set(err, ERROR_DATA, "%s: section %s: reserved fields are not zero", source->name, name);
 	if ((format_is_ram(entry) || frame != NULL) && header->form == FORMAT_STREAM)
