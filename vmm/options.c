@@ -204,18 +204,22 @@ static bool set_clock(struct options *options, const char *value)
 
 /* ---- The table ---- */
 
+enum member_kind { FLAG, WORD, AMOUNT };
+
 struct row {
 	const char *name;
 	const char *argument; /* NULL: takes none */
 	uint16_t groups;
 	/* What it sets: a member of struct options, to true, the argument or a number; or more, by a function. */
+	uint8_t kind; /* enum member_kind */
+	uint8_t min;  /* of the number */
 	uint16_t offset;
-	uint16_t min; /* of the number */
 	bool (*parse)(const char *text, uint64_t *ret);
 	bool (*set)(struct options *options, const char *value);
 };
 
-#define IS(member)          .offset = offsetof(struct options, member)
+#define KIND(member)        _Generic(((struct options *)NULL)->member, bool : FLAG, const char * : WORD, uint64_t : AMOUNT)
+#define IS(member)          .kind = KIND(member), .offset = offsetof(struct options, member)
 #define NUMBER(member, low) IS(member), .parse = parse_number, .min = (low)
 #define SIZE(member, low)   IS(member), .parse = parse_size, .min = (low)
 #define TIME(member, low)   IS(member), .parse = parse_time, .min = (low)
@@ -311,13 +315,16 @@ static bool set(const struct row *row, struct options *options, const char *valu
 	void *member = (char *)options + row->offset;
 	if (row->set != NULL)
 		return row->set(options, value);
-	if (row->parse != NULL)
-		return row->parse(value, member) && *(uint64_t *)member >= row->min;
-	if (row->argument != NULL)
-		*(const char **)member = value;
-	else
+	switch (row->kind) {
+	case FLAG:
 		*(bool *)member = true;
-	return true;
+		return true;
+	case WORD:
+		*(const char **)member = value;
+		return true;
+	default:
+		return row->parse(value, member) && *(uint64_t *)member >= row->min;
+	}
 }
 
 /* What getopt_long() answered '?' to: a character, an option that takes no argument, or a word. */
