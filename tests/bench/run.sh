@@ -58,6 +58,8 @@ if command -v qemu-system-x86_64 >/dev/null; then
 fi
 sed "s|@QEMU@|$qemu|" "$experiments" >table
 
+# What the build and the files above left to be written would be written meanwhile.
+sync
 first=
 chrt -f 1 true 2>/dev/null && first='chrt -f 1'
 echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, $(uname -sr)" \
