@@ -47,7 +47,7 @@ static int check_header(const struct source *source, const struct format_header 
 	if (header->version != FORMAT_VERSION)
 		return error_set(
 			err, ERROR_VERSION,
-			"%s: format version %u, written by %.32s; this program reads version %d; a newer stasis reads it",
+			"%s: format version %u, written by %.32s; this program reads version %d; a newer stasis may read it",
 			name, header->version, header->image.writer, FORMAT_VERSION);
 	uint32_t crc = crc32c(0, header, offsetof(struct format_header, header_crc));
 	if (crc != header->header_crc)
@@ -85,7 +85,7 @@ static int check_entry(const struct source *source, const struct format_header *
 		return error_set(
 			err, ERROR_VERSION,
 			"%s: section %u is of component %u, version %u, which this program does not know; it was "
-			"written by %.32s: a newer stasis reads it",
+			"written by %.32s: a newer stasis may read it",
 			source->name, index, entry->component, entry->version, header->image.writer);
 	uint16_t version = frame != NULL ? frame->version : component->version;
 	const char *name = frame != NULL ? frame->name : component->name;
@@ -93,7 +93,7 @@ static int check_entry(const struct source *source, const struct format_header *
 	if (entry->version == 0 || entry->version > version)
 		return error_set(
 			err, ERROR_VERSION,
-			"%s: section %s has version %u, written by %.32s; this program reads up to version %u; a newer stasis reads it",
+			"%s: section %s has version %u, written by %.32s; this program reads up to version %u; a newer stasis may read it",
 			source->name, name, entry->version, header->image.writer, version);
 	if (entry->reserved != 0 || entry->reserved2 != 0 || (format_is_ram(entry) && entry->crc != 0))
 		return error_set(err, ERROR_DATA, "%s: section %s: reserved fields are not zero", source->name, name);

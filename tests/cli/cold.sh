@@ -17,7 +17,7 @@ order "$stasis" >"$work/order.packed"
 check "there are too few cold constants" [ "$(wc -l <"$work/order.packed")" -gt 400 ]
 same order
 
-# Help, and an error each of many files: 2 is a usage error's status and 1 the answer no, here they are only compared.
+# Help, and errors of many files; the statuses are the same thing told by other tests.
 says() { # says PROGRAM
 	for command in '' run roundtrip restore receive ctl host; do
 		"$1" $command --help
