@@ -21,6 +21,8 @@ static void visit(const struct kvm_reg_rule_result *result, void *context)
 {
 	struct run *run = context;
 	ck_assert_uint_lt(run->nr, RULES_MAX);
+	/* Names and texts have room for so many characters, and one for their end. */
+	ck_assert_msg(strlen(result->name) < 24 && result->text[strlen(result->text) - 1] == '.', "%s", result->text);
 	run->results[run->nr++] = *result;
 	run->counts[result->verdict]++;
 }
