@@ -230,7 +230,9 @@ start "$stasis" run --mem 8M --guest counter --control "$socket"
 ctl 0 pause
 ctl 0 rewind --set
 prints_nothing
-point=$(tail -n 1 "$console")
+# The point may be in the middle of a line, whose rest is then what the guest goes on with.
+cp "$console" "$work/printed"
+point=$(lines)
 ctl 0 status
 prints '^has_point: true$'
 for times in 1 2 3; do
@@ -243,7 +245,8 @@ for times in 1 2 3; do
 	prints '^pages: [1-9]'
 	ctl 0 resume
 	wait_for_lines 1
-	check "not back at $point" [ "$(tr -d '\000' <"$console" | head -n 1)" -eq $((point + 1)) ]
+	tr -d '\000' <"$console" | cat "$work/printed" - | head -n $((point + 1)) >"$work/numbers"
+	check "not back at $point: $(tail -n 1 "$work/numbers")" [ "$(cat "$work/numbers")" = "$(seq 0 "$point")" ]
 done
 refused 75 'a point to rewind to is set, .*; rewind --drop forgets it' snapshot "$work/6"
 ctl 0 rewind --drop
