@@ -114,7 +114,7 @@ static int run_to_snapshot(struct side *side, const struct trigger *at, struct e
 	struct vm_event event;
 	bool done = at->kind == TRIGGER_AFTER && at->value == 0; /* before its first instruction */
 	if (at->kind == TRIGGER_EXITS)
-		side->vm->exits_wanted = at->value;
+		side->vm->exits_left = (int64_t)at->value;
 	int status = start(side, err);
 	while (status == 0 && !done) {
 		vm_resume(side->vm);

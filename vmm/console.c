@@ -25,6 +25,7 @@ struct console {
 	pthread_t thread;
 	bool is_slow; /* its file cannot be written to without waiting: the thread does all */
 	bool has_thread, is_hurried, is_closing, has_ended;
+	_Atomic bool is_full; /* counts.waiting is above CONSOLE_FULL; read without the lock, too */
 	struct console_counts counts;
 	uint8_t *bytes; /* counts.waiting of them from head on, modulo CONSOLE_SIZE; NULL before the thread is there */
 	size_t head;
@@ -74,6 +75,12 @@ static size_t write_piece(int fd, const uint8_t *data, size_t size)
 	return 0;
 }
 
+static void set_waiting(struct console *console, uint64_t waiting)
+{
+	console->counts.waiting = waiting;
+	console->is_full = waiting > CONSOLE_FULL;
+}
+
 static void take(struct console *console, size_t size, int error)
 {
 	struct console_counts *counts = &console->counts;
@@ -84,7 +91,7 @@ static void take(struct console *console, size_t size, int error)
 		counts->taken += size;
 		counts->is_stalled = false;
 	}
-	counts->waiting -= size;
+	set_waiting(console, counts->waiting - size);
 	/* An empty buffer starts at its start, so that one that never fills touches little memory. */
 	console->head = counts->waiting == 0 ? 0 : (console->head + size) % CONSOLE_SIZE;
 	pthread_cond_broadcast(&console->changed);
@@ -186,7 +193,7 @@ void console_put(struct console *console, const void *data, size_t size)
 		counts->dropped += size - kept;
 	if (kept > 0 && counts->waiting == 0)
 		pthread_cond_broadcast(&console->changed);
-	counts->waiting += kept;
+	set_waiting(console, counts->waiting + kept);
 	pthread_mutex_unlock(&console->lock);
 }
 
@@ -194,8 +201,10 @@ void console_wait(struct console *console)
 {
 	const struct console_counts *counts = &console->counts;
 	uint64_t waited = 0, taken = 0;
+	if (!console->is_full)
+		return;
 	pthread_mutex_lock(&console->lock);
-	while (counts->waiting > CONSOLE_FULL && !console->is_hurried && !counts->is_stalled) {
+	while (console->is_full && !console->is_hurried && !counts->is_stalled) {
 		if (waited >= console->patience_us)
 			console->counts.is_stalled = true;
 		else if (!wait_us(console, SLICE_US))

@@ -144,7 +144,7 @@ static void handle_io(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
 	struct vm *vm = vcpu->vm;
-	const struct bus_range *range = bus_find(&vm->bus, run->io.port);
+	const struct bus_range *range = vm->is_traced ? bus_find(&vm->bus, run->io.port) : NULL;
 	const char *device = range != NULL ? range->name : "no device";
 	uint8_t *data = (uint8_t *)vcpu->run + run->io.data_offset;
 	bool is_write = run->io.direction == KVM_EXIT_IO_OUT;
@@ -284,7 +284,6 @@ void exit_handle(struct vcpu *vcpu)
 		count(vcpu, VM_EXIT_OTHER);
 		handle_unknown(vcpu);
 	}
-	uint64_t exits = atomic_fetch_add(&vm->exits, 1) + 1;
-	if (exits == vm->exits_wanted)
+	if (vm->exits_left > 0 && atomic_fetch_sub(&vm->exits_left, 1) == 1)
 		vcpu_report(vcpu, VM_EVENT_EXITS, 0, NULL);
 }

@@ -534,7 +534,7 @@ int session_run(struct session *session, struct vm *vm, int *ret_status, struct 
 	session->vm = vm;
 	session->started_us = now_us();
 	if (session->options->at.kind == TRIGGER_EXITS)
-		vm->exits_wanted = session->options->at.value;
+		vm->exits_left = (int64_t)session->options->at.value;
 	vm->is_traced = session->options->trace_io;
 	int status = session->options->incremental ? start_tracking(session, err) : 0;
 	if (status == 0 && session->options->rewind_every != 0 && session->base_path != NULL)

@@ -238,14 +238,16 @@ static void put_exits(const struct vm *vm, struct json *json)
 	static const char *const names[VM_EXIT_KINDS] = {
 		[VM_EXIT_IO] = "io", [VM_EXIT_MMIO] = "mmio", [VM_EXIT_HLT] = "hlt", [VM_EXIT_OTHER] = "other"
 	};
-	json_number(json, "exits", vm->exits);
+	uint64_t nr[VM_EXIT_KINDS] = { 0 }, all = 0;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		for (unsigned kind = 0; kind < VM_EXIT_KINDS; kind++)
+			nr[kind] += vm->vcpus[i].exits[kind];
+	for (unsigned kind = 0; kind < VM_EXIT_KINDS; kind++)
+		all += nr[kind];
+	json_number(json, "exits", all);
 	json_object_begin(json, "exits_by_kind");
-	for (unsigned kind = 0; kind < VM_EXIT_KINDS; kind++) {
-		uint64_t nr = 0;
-		for (unsigned i = 0; i < vm->nr_vcpus; i++)
-			nr += vm->vcpus[i].exits[kind];
-		json_number(json, names[kind], nr);
-	}
+	for (unsigned kind = 0; kind < VM_EXIT_KINDS; kind++)
+		json_number(json, names[kind], nr[kind]);
 	json_object_end(json);
 }
 

@@ -12,7 +12,7 @@
 #include "exit.h"
 #include "lapic.h"
 
-/* The signal that fetches a vCPU out of KVM_RUN.  Never delivered: blocked outside KVM_RUN, taken by sigtimedwait(). */
+/* The signal that fetches a vCPU out of KVM_RUN.  Its handler does nothing: that it came is what ends KVM_RUN. */
 #define KICK_SIGNAL SIGRTMIN
 
 /* Exits that one instruction may need to be finished: a REP string instruction makes one for each page it touches. */
@@ -52,10 +52,38 @@ int vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, ui
 	return vcpu->has_cpuid ? 0 : -1;
 }
 
+static void on_kick(int signal_number)
+{
+	(void)signal_number;
+}
+
+static void catch_kicks(void)
+{
+	struct sigaction action = { .sa_handler = on_kick, .sa_flags = SA_RESTART };
+	sigaction(KICK_SIGNAL, &action, NULL);
+}
+
+static sigset_t kick_set(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	return set;
+}
+
+/* The next KVM_RUN comes back at once, or does not. */
+static void set_immediate_exit(struct vcpu *vcpu, bool is_immediate)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, is_immediate, __ATOMIC_SEQ_CST);
+}
+
 void vcpu_kick(struct vcpu *vcpu)
 {
-	if (vcpu->has_thread)
-		pthread_kill(vcpu->thread, KICK_SIGNAL);
+	if (!vcpu->has_thread)
+		return;
+	if (!vcpu->is_parking)
+		set_immediate_exit(vcpu, true);
+	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
 void vcpu_report(struct vcpu *vcpu, enum vm_event_kind kind, uint32_t value, const struct error *error)
@@ -78,15 +106,6 @@ void vcpu_report(struct vcpu *vcpu, enum vm_event_kind kind, uint32_t value, con
 	pthread_mutex_unlock(&vm->lock);
 }
 
-static void take_kicks(void)
-{
-	sigset_t kick;
-	sigemptyset(&kick);
-	sigaddset(&kick, KICK_SIGNAL);
-	while (sigtimedwait(&kick, NULL, &(struct timespec){ 0 }) == KICK_SIGNAL)
-		;
-}
-
 /* One KVM_RUN and its exit.  Returns whether it came back without an exit: nothing is pending in the kernel then. */
 static bool run_once(struct vcpu *vcpu)
 {
@@ -104,13 +123,11 @@ static bool run_once(struct vcpu *vcpu)
 	return false;
 }
 
-/* A KVM_RUN that gets as far as entering the guest, which a pending signal prevents. */
+/* A KVM_RUN that gets as far as entering the guest, which the kick that is held prevents. */
 static void run_up_to_entry(struct vcpu *vcpu, unsigned *exits)
 {
-	do {
-		pthread_kill(pthread_self(), KICK_SIGNAL);
-	} while (!run_once(vcpu) && (*exits)++ < FINISH_EXITS_MAX);
-	take_kicks();
+	while (!run_once(vcpu) && (*exits)++ < FINISH_EXITS_MAX)
+		;
 }
 
 /*
@@ -149,24 +166,62 @@ static void deliver_timer(struct vcpu *vcpu, unsigned *exits)
 static unsigned finish_instruction(struct vcpu *vcpu)
 {
 	unsigned exits = 0;
-	vcpu->run->immediate_exit = 1;
+	set_immediate_exit(vcpu, true);
 	while (!run_once(vcpu) && exits < FINISH_EXITS_MAX)
 		exits++;
-	vcpu->run->immediate_exit = 0;
+	set_immediate_exit(vcpu, false);
 	return exits;
+}
+
+/*
+ * From here to let_kicks_go() a kick is pending in the thread, which it meets only in KVM_RUN (KVM_SET_SIGNAL_MASK).
+ * A mask of its own costs every KVM_RUN two changes of the thread's, so it has none while the guest runs.
+ */
+static int hold_kick(struct vcpu *vcpu, sigset_t *ret_before)
+{
+	struct { /* struct kvm_signal_mask with its set */
+		uint32_t len;
+		uint8_t set[KERNEL_SIGSET_BYTES];
+	} mask = { .len = KERNEL_SIGSET_BYTES };
+	_Static_assert(offsetof(struct kvm_signal_mask, sigset) == sizeof(mask.len), "the set follows its length");
+	sigset_t kick = kick_set();
+	pthread_sigmask(SIG_BLOCK, &kick, ret_before);
+	sigset_t inside = *ret_before;
+	sigdelset(&inside, KICK_SIGNAL);
+	memcpy(mask.set, &inside, KERNEL_SIGSET_BYTES);
+	int status = kvm_call_sized(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask);
+	pthread_kill(pthread_self(), KICK_SIGNAL);
+	return status;
+}
+
+static void let_kicks_go(struct vcpu *vcpu, const sigset_t *before)
+{
+	kvm_call_sized(vcpu->fd, KVM_SET_SIGNAL_MASK, NULL);
+	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 /* Makes the vCPU's state complete. */
 static void finish_exits(struct vcpu *vcpu)
 {
 	unsigned exits = finish_instruction(vcpu);
-	deliver_timer(vcpu, &exits);
+	sigset_t before;
+	if (hold_kick(vcpu, &before) == 0) {
+		deliver_timer(vcpu, &exits);
+	} else {
+		struct error error;
+		error_errno(&error, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
+		vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
+	}
+	let_kicks_go(vcpu, &before);
 	vcpu->has_run = false;
 }
 
 static void park(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
+	pthread_mutex_lock(&vm->lock); /* kicks come under it */
+	vcpu->is_parking = true;
+	pthread_mutex_unlock(&vm->lock);
 	if (vcpu->has_run)
 		finish_exits(vcpu);
 	pthread_mutex_lock(&vm->lock);
@@ -175,21 +230,9 @@ static void park(struct vcpu *vcpu)
 	while (vm->pause_wanted && !vm->stop_wanted)
 		pthread_cond_wait(&vm->changed, &vm->lock);
 	vm->nr_parked--;
+	vcpu->is_parking = false;
+	set_immediate_exit(vcpu, false);
 	pthread_mutex_unlock(&vm->lock);
-}
-
-/* In KVM_RUN, what the thread blocks is blocked too, but for the kick. */
-static int set_signal_mask(struct vcpu *vcpu, const sigset_t *blocked)
-{
-	struct { /* struct kvm_signal_mask with its set */
-		uint32_t len;
-		uint8_t set[KERNEL_SIGSET_BYTES];
-	} mask = { .len = KERNEL_SIGSET_BYTES };
-	_Static_assert(offsetof(struct kvm_signal_mask, sigset) == sizeof(mask.len), "the set follows its length");
-	sigset_t set = *blocked;
-	sigdelset(&set, KICK_SIGNAL);
-	memcpy(mask.set, &set, KERNEL_SIGSET_BYTES);
-	return kvm_call_sized(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask);
 }
 
 void vcpu_run(struct vcpu *vcpu)
@@ -199,7 +242,7 @@ void vcpu_run(struct vcpu *vcpu)
 		if (vm->pause_wanted)
 			park(vcpu);
 		else if (run_once(vcpu))
-			take_kicks();
+			set_immediate_exit(vcpu, false); /* and then look whether it was a kick */
 	}
 }
 
@@ -209,62 +252,53 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-/* Signals other than those that a thread's own mistakes raise belong to the main thread. */
-static void block_signals(sigset_t *ret_blocked, sigset_t *ret_before)
+/*
+ * Signals other than kicks and those that a thread's own mistakes raise belong to the main thread.  A vCPU's takes only
+ * these from here on.
+ */
+static void take_own_signals(sigset_t *ret_before)
 {
 	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP };
-	sigfillset(ret_blocked);
+	sigset_t blocked;
+	sigfillset(&blocked);
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		sigdelset(ret_blocked, own[i]);
-	pthread_sigmask(SIG_SETMASK, ret_blocked, ret_before);
+		sigdelset(&blocked, own[i]);
+	sigdelset(&blocked, KICK_SIGNAL);
+	catch_kicks();
+	pthread_sigmask(SIG_SETMASK, &blocked, ret_before);
 }
 
 int vcpu_start(struct vcpu *vcpu, struct error *err)
 {
-	sigset_t blocked, before;
-	block_signals(&blocked, &before); /* the new thread inherits it */
-	int status = 0, result = 0;
-	if (set_signal_mask(vcpu, &blocked) < 0)
-		status = error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
-	else
-		result = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	if (result != 0)
-		status = error_set(err, ERROR_SYSTEM, "vCPU %u: starting its thread: %s", vcpu->id, strerror(result));
-	vcpu->has_thread = status == 0;
+	sigset_t before;
+	take_own_signals(&before); /* the new thread inherits it */
+	int result = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	vcpu->has_thread = result == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return status;
+	if (result != 0)
+		return error_set(err, ERROR_SYSTEM, "vCPU %u: starting its thread: %s", vcpu->id, strerror(result));
+	return 0;
 }
 
-int vcpu_adopt(struct vcpu *vcpu, sigset_t *ret_before, struct error *err)
+void vcpu_adopt(struct vcpu *vcpu, sigset_t *ret_before)
 {
-	sigset_t blocked;
-	block_signals(&blocked, ret_before);
-	if (set_signal_mask(vcpu, &blocked) < 0) {
-		pthread_sigmask(SIG_SETMASK, ret_before, NULL);
-		return error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
-	}
+	take_own_signals(ret_before);
 	vcpu->thread = pthread_self();
 	vcpu->has_thread = true;
-	return 0;
 }
 
 void vcpu_release(struct vcpu *vcpu, const sigset_t *before)
 {
-	take_kicks();
 	vcpu->has_thread = false;
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-int vcpu_start_here(struct vcpu *vcpu, struct error *err)
+void vcpu_start_here(struct vcpu *vcpu)
 {
-	sigset_t kick, before;
-	sigemptyset(&kick);
-	sigaddset(&kick, KICK_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &kick, &before);
-	if (set_signal_mask(vcpu, &before) < 0)
-		return error_errno(err, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
+	sigset_t kick = kick_set();
+	catch_kicks();
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	vcpu->is_here = true;
-	return 0;
 }
 
 bool vcpu_run_here(struct vcpu *vcpu)

@@ -1,8 +1,8 @@
 /*
  * A vCPU's thread: runs the guest, hands exits to exit.c, parks where the machine is paused.
  *
- * A thread is fetched out of KVM_RUN by a signal that is blocked outside of it (KVM_SET_SIGNAL_MASK), so that a kick
- * that comes a moment too early stays pending and is not lost.
+ * A thread is fetched out of KVM_RUN by a signal whose handler does nothing, the first real-time one.  A kick that
+ * comes a moment too early is not lost: it sets kvm_run.immediate_exit before.
  */
 #ifndef STASIS_VMM_VCPU_H
 #define STASIS_VMM_VCPU_H
@@ -24,7 +24,7 @@ int vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, ui
 int vcpu_start(struct vcpu *vcpu, struct error *err);
 
 /* Makes the calling thread the vCPU's: it takes no other signals from now on.  *ret_before is for vcpu_release(). */
-int vcpu_adopt(struct vcpu *vcpu, sigset_t *ret_before, struct error *err);
+void vcpu_adopt(struct vcpu *vcpu, sigset_t *ret_before);
 
 /* Runs the vCPU in the calling thread, which was adopted, until the machine stops. */
 void vcpu_run(struct vcpu *vcpu);
@@ -33,7 +33,7 @@ void vcpu_run(struct vcpu *vcpu);
 void vcpu_release(struct vcpu *vcpu, const sigset_t *before);
 
 /* Instead: it runs in the calling thread whenever vcpu_run_here() is called. */
-int vcpu_start_here(struct vcpu *vcpu, struct error *err);
+void vcpu_start_here(struct vcpu *vcpu);
 
 /* Runs it in the calling thread until it has something to report: true; or until a signal came: false. */
 bool vcpu_run_here(struct vcpu *vcpu);
@@ -44,7 +44,7 @@ void vcpu_finish_here(struct vcpu *vcpu);
 /* Only the exit itself: what KVM would do at the next KVM_RUN to finish its instruction is done. */
 void vcpu_finish_exit(struct vcpu *vcpu);
 
-/* Fetches its thread out of KVM_RUN. */
+/* Fetches its thread out of KVM_RUN.  Under vm->lock, after what it is to see then was set. */
 void vcpu_kick(struct vcpu *vcpu);
 
 /* Notes why the machine has to stop, unless this vCPU has something to report already, and pauses the machine. */

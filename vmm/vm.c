@@ -288,10 +288,9 @@ int vm_run(struct vm *vm, struct worker *worker, int (*ready)(void *context, str
 	if (!worker->has_thread)
 		return error_set(err, ERROR_SYSTEM, "the machine's control: its thread could not be started");
 	int status = start_from(vm, 1, err);
-	if (status == 0)
-		status = vcpu_adopt(&vm->vcpus[0], &signals, err);
 	if (status < 0)
 		return status;
+	vcpu_adopt(&vm->vcpus[0], &signals);
 	status = ready != NULL ? ready(context, err) : 0;
 	if (status < 0) {
 		vcpu_release(&vm->vcpus[0], &signals);
@@ -330,7 +329,8 @@ int vm_start_here(struct vm *vm, struct error *err)
 {
 	if (vm->nr_vcpus != 1)
 		return error_set(err, ERROR_USAGE, "%u vCPUs: only one can run in its owner's thread", vm->nr_vcpus);
-	return vcpu_start_here(&vm->vcpus[0], err);
+	vcpu_start_here(&vm->vcpus[0]);
+	return 0;
 }
 
 bool vm_run_here(struct vm *vm, struct vm_event *ret)

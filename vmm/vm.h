@@ -94,6 +94,7 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	bool is_here;                          /* it runs in its owner's thread (vm_start_here()) */
+	bool is_parking;                       /* under vm->lock: it parks or is parked, and needs no immediate_exit */
 	bool has_run;                          /* it has been in KVM_RUN since it was last parked */
 	struct vm_event event;                 /* under vm->lock: what it has to report */
 	_Atomic uint64_t exits[VM_EXIT_KINDS]; /* only its own thread writes them */
@@ -153,9 +154,8 @@ struct vm {
 	bool is_held;                           /* the owner's: vm_hold() */
 	bool may_have_kvmclock;                 /* the guest has run, or was restored with it */
 	unsigned nr_parked;
-	int event_fd;           /* an eventfd, readable while a vCPU has an event to report */
-	_Atomic uint64_t exits; /* of all vCPUs together */
-	uint64_t exits_wanted;  /* VM_EVENT_EXITS at this number; 0: never */
+	int event_fd;               /* an eventfd, readable while a vCPU has an event to report */
+	_Atomic int64_t exits_left; /* VM_EVENT_EXITS after so many, of all vCPUs together; 0: never */
 
 	/* What is long and mostly not used comes last: it takes no memory until it is touched. */
 	struct vcpu vcpus[VM_VCPUS_MAX];
@@ -204,7 +204,7 @@ int vm_run(struct vm *vm, struct worker *worker, int (*ready)(void *context, str
 
 /*
  * Instead of vm_start(), for a machine of one vCPU: it runs in the calling thread, in vm_run_here(), which saves the
- * ways between threads.  From here on the thread blocks the signal that vCPUs are kicked with.
+ * ways between threads.  From here on the thread takes the signal that vCPUs are kicked with (SIGRTMIN).
  */
 int vm_start_here(struct vm *vm, struct error *err);
 
