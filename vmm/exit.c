@@ -131,35 +131,55 @@ __attribute__((format(printf, 2, 3))) static void fail(struct vcpu *vcpu, const 
 static void trace(struct vcpu *vcpu, const char *kind, bool is_write, uint64_t address, uint32_t size, uint64_t value,
 		  const char *device)
 {
-	struct vm *vm = vcpu->vm;
-	if (!vm->is_traced)
-		return;
+	const struct vm *vm = vcpu->vm;
 	char text[128];
 	snprintf(text, sizeof(text), "%s %s 0x%" PRIx64 " size %u value 0x%" PRIx64 " (%s)", kind,
 		 is_write ? "write" : "read", address, size, value, device);
 	vm->ops->trace(vm->ops_context, vcpu->id, text);
 }
 
+static void trace_port(struct vcpu *vcpu, uint32_t value)
+{
+	const struct kvm_run *run = vcpu->run;
+	const struct bus_range *range = bus_find(&vcpu->vm->bus, run->io.port);
+	trace(vcpu, "port", run->io.direction == KVM_EXIT_IO_OUT, run->io.port, run->io.size, value,
+	      range != NULL ? range->name : "no device");
+}
+
+/* The values of a port access are of 1, 2 or 4 bytes.  Copying a number of them that the compiler knows is one move. */
+static uint32_t get_value(const uint8_t *data, uint8_t size)
+{
+	uint16_t two;
+	uint32_t four;
+	switch (size) {
+	case 1:
+		return data[0];
+	case 2:
+		memcpy(&two, data, sizeof(two));
+		return two;
+	default:
+		memcpy(&four, data, sizeof(four));
+		return four;
+	}
+}
+
 static void handle_io(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
 	struct vm *vm = vcpu->vm;
-	const struct bus_range *range = vm->is_traced ? bus_find(&vm->bus, run->io.port) : NULL;
-	const char *device = range != NULL ? range->name : "no device";
 	uint8_t *data = (uint8_t *)vcpu->run + run->io.data_offset;
 	bool is_write = run->io.direction == KVM_EXIT_IO_OUT;
 	pthread_mutex_lock(&vm->device_lock);
 	vm->device_vcpu = vcpu;
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-		uint32_t value = 0;
-		if (!is_write) {
-			uint32_t read = bus_read(&vm->bus, run->io.port, run->io.size);
-			memcpy(data, &read, run->io.size);
+		if (is_write) {
+			bus_write(&vm->bus, run->io.port, run->io.size, get_value(data, run->io.size));
+		} else {
+			uint32_t value = bus_read(&vm->bus, run->io.port, run->io.size);
+			memcpy(data, &value, run->io.size);
 		}
-		memcpy(&value, data, run->io.size);
-		if (is_write)
-			bus_write(&vm->bus, run->io.port, run->io.size, value);
-		trace(vcpu, "port", is_write, run->io.port, run->io.size, value, device);
+		if (vm->is_traced)
+			trace_port(vcpu, get_value(data, run->io.size));
 	}
 	vm->device_vcpu = NULL;
 	pthread_mutex_unlock(&vm->device_lock);
@@ -167,7 +187,7 @@ static void handle_io(struct vcpu *vcpu)
 		vm->ops->console_wait(vm->ops_context);
 }
 
-void exit_run_failed(struct vcpu *vcpu)
+void exit_call_failed(struct vcpu *vcpu, const char *call)
 {
 	struct error error;
 	const struct mapped_file *file = memory_file(&vcpu->vm->memory);
@@ -175,7 +195,7 @@ void exit_run_failed(struct vcpu *vcpu)
 		report_lost_file(vcpu, file);
 		return;
 	}
-	error_errno(&error, ERROR_INTERNAL, "vCPU %u: KVM_RUN", vcpu->id);
+	error_errno(&error, ERROR_INTERNAL, "vCPU %u: %s", vcpu->id, call);
 	vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
 }
 
@@ -193,15 +213,17 @@ static bool is_lost_ram(const struct vcpu *vcpu)
 static void handle_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	uint64_t value = 0;
 	if (is_lost_ram(vcpu)) {
 		report_lost_file(vcpu, memory_file(&vcpu->vm->memory));
 		return;
 	}
 	if (!run->mmio.is_write)
 		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
-	memcpy(&value, run->mmio.data, sizeof(run->mmio.data));
-	trace(vcpu, "mmio", run->mmio.is_write, run->mmio.phys_addr, run->mmio.len, value, "no device");
+	if (vcpu->vm->is_traced) {
+		uint64_t value;
+		memcpy(&value, run->mmio.data, sizeof(run->mmio.data));
+		trace(vcpu, "mmio", run->mmio.is_write, run->mmio.phys_addr, run->mmio.len, value, "no device");
+	}
 }
 
 /*

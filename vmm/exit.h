@@ -10,8 +10,8 @@
 /* Handles the exit that the vCPU's kvm_run describes, in the vCPU's thread. */
 void exit_handle(struct vcpu *vcpu);
 
-/* Reports that KVM_RUN failed with errno. */
-void exit_run_failed(struct vcpu *vcpu);
+/* Reports that a call of KVM's for the vCPU failed with errno.  EFAULT: it did not get at RAM. */
+void exit_call_failed(struct vcpu *vcpu, const char *call);
 
 /*
  * Describes where a vCPU stands, for messages: mode, RIP, the bytes there, the registers.

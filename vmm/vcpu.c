@@ -114,7 +114,7 @@ static bool run_once(struct vcpu *vcpu)
 		if (errno == EINTR)
 			return true;
 		if (errno != EAGAIN) { /* EAGAIN: an application processor was started */
-			exit_run_failed(vcpu);
+			exit_call_failed(vcpu, "KVM_RUN");
 			return true;
 		}
 		return false;
@@ -205,13 +205,10 @@ static void finish_exits(struct vcpu *vcpu)
 {
 	unsigned exits = finish_instruction(vcpu);
 	sigset_t before;
-	if (hold_kick(vcpu, &before) == 0) {
+	if (hold_kick(vcpu, &before) == 0)
 		deliver_timer(vcpu, &exits);
-	} else {
-		struct error error;
-		error_errno(&error, ERROR_SYSTEM, "vCPU %u: KVM_SET_SIGNAL_MASK", vcpu->id);
-		vcpu_report(vcpu, VM_EVENT_FAILED, 0, &error);
-	}
+	else
+		exit_call_failed(vcpu, "KVM_SET_SIGNAL_MASK");
 	let_kicks_go(vcpu, &before);
 	vcpu->has_run = false;
 }

@@ -9,7 +9,7 @@
  * command, in words, which runs in the current folder.  A program of which nothing but its first byte is measured is
  * ended after it.  Each number is divided by that of the experiment's first program in the same round; what is printed
  * are medians, and between which ratios the middle half of the rounds lies.  A program that is not installed is left
- * out.  An experiment that has taken two minutes ends with the rounds that it has.
+ * out.  An experiment that has taken eight minutes ends with the rounds that it has.
  */
 #include <stdarg.h>
 #include <errno.h>
@@ -31,7 +31,7 @@
 #define ROUNDS_MAX     1000
 #define METRICS_MAX    4
 #define OUTPUT_MAX     4096 /* bytes of what a program prints that are kept */
-#define EXPERIMENT_US  120e6
+#define EXPERIMENT_US  480e6
 #define ROUNDS_MIN     5 /* however long they take */
 
 extern char **environ;
