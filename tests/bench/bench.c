@@ -6,7 +6,9 @@
  *   bench TABLE ROUNDS [EXPERIMENT]...
  *
  * A line of the table is an experiment's name, what is measured (rows of metrics[] below), a program's name, and the
- * command, in words, which runs in the current folder.  A program of which nothing but its first byte is measured is
+ * command, in words, which runs in the current folder.  A line "goal EXPERIMENT METRIC PROGRAM BASE at-most|at-least
+ * LIMIT" is what the program's metric is to be, divided by that of BASE, or as it is where BASE is "-"; a second table
+ * tells which are met.  A program of which nothing but its first byte is measured is
  * ended after it.  Each number is divided by that of the experiment's first program in the same round; what is printed
  * are medians, and between which ratios the middle half of the rounds lies.  A program that is not installed is left
  * out.  An experiment that has taken eight minutes ends with the rounds that it has.
@@ -28,6 +30,7 @@
 #define LINE_MAX_BYTES 1024
 #define WORDS_MAX      48
 #define PROGRAMS_MAX   64
+#define GOALS_MAX      32
 #define ROUNDS_MAX     1000
 #define METRICS_MAX    4
 #define OUTPUT_MAX     4096 /* bytes of what a program prints that are kept */
@@ -89,10 +92,22 @@ struct program {
 	unsigned nr_metrics;
 	char *argv[WORDS_MAX + 1];
 	struct run runs[ROUNDS_MAX];
+	unsigned nr_runs;
 };
 
 static struct program table[PROGRAMS_MAX];
 static unsigned nr_programs;
+
+struct goal {
+	char line[LINE_MAX_BYTES]; /* what the words point into */
+	const char *experiment, *program, *base;
+	const struct metric *metric;
+	bool is_least;
+	double limit;
+};
+
+static struct goal goals[GOALS_MAX];
+static unsigned nr_goals;
 
 __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
 {
@@ -183,14 +198,39 @@ static void parse_line(const char *line)
 		*program = (struct program){ 0 };
 }
 
+static void parse_goal(const char *line)
+{
+	struct goal *goal = &goals[nr_goals++];
+	if (nr_goals > GOALS_MAX)
+		die("more than %d goals", GOALS_MAX);
+	snprintf(goal->line, sizeof(goal->line), "%s", line);
+	char *at = goal->line;
+	next_word(&at); /* "goal" */
+	goal->experiment = next_word(&at);
+	const char *metric = next_word(&at);
+	goal->program = next_word(&at);
+	goal->base = next_word(&at);
+	const char *which = next_word(&at), *limit = next_word(&at);
+	if (limit == NULL)
+		die("%s: a goal is EXPERIMENT METRIC PROGRAM BASE at-most|at-least LIMIT", line);
+	goal->metric = find_metric(metric, strlen(metric));
+	goal->is_least = strcmp(which, "at-least") == 0;
+	goal->limit = strtod(limit, NULL);
+}
+
 static void read_table(const char *path)
 {
+	static const char goal[] = "goal ";
 	char line[LINE_MAX_BYTES];
 	FILE *file = fopen(path, "re");
 	if (file == NULL)
 		die("%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), file) != NULL)
-		parse_line(line);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (strncmp(line, goal, strlen(goal)) == 0)
+			parse_goal(line);
+		else
+			parse_line(line);
+	}
 	fclose(file);
 }
 
@@ -304,21 +344,56 @@ static struct summary summarize(double *values, unsigned nr)
 	};
 }
 
-static void print_row(const struct program *base, const struct program *program, const struct metric *metric,
-		      unsigned rounds)
+/* A program's metric, divided by that of base in the same round, or as it is where base is NULL. */
+static struct summary summarize_metric(const struct program *program, const struct metric *metric,
+				       const struct program *base)
 {
-	static double values[ROUNDS_MAX], ratios[ROUNDS_MAX];
-	for (unsigned i = 0; i < rounds; i++) {
-		double value = metric->get(&program->runs[i]), base_value = metric->get(&base->runs[i]);
-		values[i] = value;
-		ratios[i] = base_value > 0 ? value / base_value : 0;
+	static double values[ROUNDS_MAX];
+	for (unsigned i = 0; i < program->nr_runs; i++) {
+		double by = base != NULL ? metric->get(&base->runs[i]) : 1;
+		values[i] = by > 0 ? metric->get(&program->runs[i]) / by : 0;
 	}
-	struct summary value = summarize(values, rounds), ratio = summarize(ratios, rounds);
+	return summarize(values, program->nr_runs);
+}
+
+static void print_row(const struct program *base, const struct program *program, const struct metric *metric)
+{
+	struct summary value = summarize_metric(program, metric, NULL);
+	struct summary ratio = summarize_metric(program, metric, base);
 	int decimals = value.median < 100 && value.median != (double)(long)value.median ? 2 : 0;
 	printf("| %s | %s | %s | %.*f %s | %.*f | %.2f | %.2f to %.2f | %u |\n", program->experiment, metric->title,
 	       program->name, decimals, value.median, metric->unit, decimals, value.min, ratio.median, ratio.low,
-	       ratio.high, rounds);
+	       ratio.high, program->nr_runs);
 	fflush(stdout);
+}
+
+/* Of the programs that have run; NULL. */
+static const struct program *find_program(const char *experiment, const char *name)
+{
+	for (unsigned i = 0; i < nr_programs; i++)
+		if (table[i].nr_runs > 0 && strcmp(table[i].experiment, experiment) == 0 &&
+		    strcmp(table[i].name, name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+/* The first one prints the table's head. */
+static void print_goal(const struct goal *goal, bool *has_head)
+{
+	const struct program *program = find_program(goal->experiment, goal->program);
+	const struct program *base = find_program(goal->experiment, goal->base);
+	bool is_ratio = strcmp(goal->base, "-") != 0;
+	if (program == NULL || (is_ratio && base == NULL))
+		return;
+	if (!*has_head)
+		printf("\n| experiment | measured | | goal | median | |\n|---|---|---|---:|---:|---|\n");
+	*has_head = true;
+	double value = summarize_metric(program, goal->metric, base).median;
+	int decimals = is_ratio ? 2 : 0;
+	printf("| %s | %s | %s%s%s | %s %.*f %s | %.*f | %s |\n", goal->experiment, goal->metric->title, goal->program,
+	       is_ratio ? " by " : "", is_ratio ? goal->base : "", goal->is_least ? "at least" : "at most", decimals,
+	       goal->limit, is_ratio ? "" : goal->metric->unit, decimals, value,
+	       (goal->is_least ? value >= goal->limit : value <= goal->limit) ? "met" : "missed");
 }
 
 static bool is_wanted(const char *experiment, char **names, int nr)
@@ -332,11 +407,13 @@ static bool is_wanted(const char *experiment, char **names, int nr)
 static void run_experiment(unsigned first, unsigned last, unsigned rounds)
 {
 	rounds = run_rounds(first, last, rounds);
+	for (unsigned i = first; i < last; i++)
+		table[i].nr_runs = rounds;
 	for (unsigned m = 0; m < table[first].nr_metrics; m++)
 		for (unsigned i = first; i < last; i++)
 			for (unsigned k = 0; k < table[i].nr_metrics; k++)
 				if (table[i].metrics[k] == table[first].metrics[m])
-					print_row(&table[first], &table[i], table[i].metrics[k], rounds);
+					print_row(&table[first], &table[i], table[i].metrics[k]);
 }
 
 int main(int argc, char **argv)
@@ -356,5 +433,8 @@ int main(int argc, char **argv)
 		if (is_wanted(table[first].experiment, argv + 3, argc - 3))
 			run_experiment(first, last, rounds);
 	}
+	bool has_head = false;
+	for (unsigned i = 0; i < nr_goals; i++)
+		print_goal(&goals[i], &has_head);
 	return 0;
 }
