@@ -86,21 +86,27 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 }
 
 static const struct vm_ops ops = { 0 };
-static struct vm vm = { .ops = &ops, .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct vm vm;
 static struct vcpu *const vcpu = &vm.vcpus[0];
+
+static void start_anew(void)
+{
+	memset(&kernel, 0, sizeof(kernel));
+	memset(&run, 0, sizeof(run));
+	vm = (struct vm){ .ops = &ops, .lock = PTHREAD_MUTEX_INITIALIZER, .nr_vcpus = 1 };
+	*vcpu = (struct vcpu){ .vm = &vm, .fd = -1, .run = &run };
+}
 
 /* A vCPU that has run, with a one-shot timer that stands at count. */
 static void pause_on(uint32_t count, bool refuses_mask)
 {
-	memset(&kernel, 0, sizeof(kernel));
+	start_anew();
 	kernel.refuses_mask = refuses_mask;
 	lapic_set(&kernel.lapic, LAPIC_SVR, LAPIC_SVR_ENABLED | 0xff);
 	lapic_set(&kernel.lapic, LAPIC_LVTT, LAPIC_LVTT_ONE_SHOT | VECTOR);
 	lapic_set(&kernel.lapic, LAPIC_TMICT, 1000);
 	lapic_set(&kernel.lapic, LAPIC_TMCCT, count);
 	kernel.is_due = count == 0;
-	vm.nr_vcpus = 1;
-	*vcpu = (struct vcpu){ .vm = &vm, .fd = -1, .run = &run };
 	vcpu_start_here(vcpu);
 	vcpu->has_run = true;
 	vcpu_finish_here(vcpu);
@@ -156,9 +162,8 @@ END_TEST
 START_TEST(a_kick_that_comes_too_early_is_not_lost)
 {
 	sigset_t before, blocked;
-	memset(&kernel, 0, sizeof(kernel));
+	start_anew();
 	kernel.stop = &vm.stop_wanted;
-	*vcpu = (struct vcpu){ .vm = &vm, .fd = -1, .run = &run };
 	vcpu_adopt(vcpu, &before);
 	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
 	ck_assert(!sigismember(&blocked, SIGRTMIN) && sigismember(&blocked, SIGINT));
@@ -190,15 +195,9 @@ static void set_table(const struct kvm_cpuid_entry2 *entries, int refuses, unsig
 		ck_assert_int_eq(errno, refuses);
 }
 
-static void start_tables(void)
-{
-	memset(&kernel, 0, sizeof(kernel));
-	*vcpu = (struct vcpu){ .vm = &vm, .fd = -1 };
-}
-
 START_TEST(a_table_that_the_vcpu_has_is_not_set_again)
 {
-	start_tables();
+	start_anew();
 	set_table(table, 0, 1);
 	set_table(table, 0, 1);
 	set_table(other, 0, 2);
@@ -209,7 +208,7 @@ END_TEST
 /* The first one, or one on top of another: it is not what the vCPU has, and neither is the other known to be. */
 START_TEST(a_table_that_was_refused_is_not_taken_for_set)
 {
-	start_tables();
+	start_anew();
 	set_table(table, EINVAL, 1);
 	set_table(table, EBUSY, 2);
 	set_table(table, 0, 3);
