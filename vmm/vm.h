@@ -155,7 +155,7 @@ struct vm {
 	bool may_have_kvmclock;                 /* the guest has run, or was restored with it */
 	unsigned nr_parked;
 	int event_fd;               /* an eventfd, readable while a vCPU has an event to report */
-	_Atomic int64_t exits_left; /* VM_EVENT_EXITS after so many, of all vCPUs together; 0: never */
+	_Atomic int64_t exits_left; /* VM_EVENT_EXITS after so many, of all vCPUs together; 0 or less: never */
 
 	/* What is long and mostly not used comes last: it takes no memory until it is touched. */
 	struct vcpu vcpus[VM_VCPUS_MAX];

@@ -200,9 +200,9 @@ static void parse_line(const char *line)
 
 static void parse_goal(const char *line)
 {
-	struct goal *goal = &goals[nr_goals++];
-	if (nr_goals > GOALS_MAX)
+	if (nr_goals == GOALS_MAX)
 		die("more than %d goals", GOALS_MAX);
+	struct goal *goal = &goals[nr_goals++];
 	snprintf(goal->line, sizeof(goal->line), "%s", line);
 	char *at = goal->line;
 	next_word(&at); /* "goal" */
@@ -211,7 +211,7 @@ static void parse_goal(const char *line)
 	goal->program = next_word(&at);
 	goal->base = next_word(&at);
 	const char *which = next_word(&at), *limit = next_word(&at);
-	if (limit == NULL)
+	if (limit == NULL || (strcmp(which, "at-least") != 0 && strcmp(which, "at-most") != 0))
 		die("%s: a goal is EXPERIMENT METRIC PROGRAM BASE at-most|at-least LIMIT", line);
 	goal->metric = find_metric(metric, strlen(metric));
 	goal->is_least = strcmp(which, "at-least") == 0;
